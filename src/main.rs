@@ -1,0 +1,2 @@
+//! igstream.
+fn main() {}
