@@ -9,7 +9,8 @@ pub const SQLITE_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 ///
 /// Bind this where a statement writes or compares times in `SQLite`. A `DateTime` bound as such
 /// becomes text of another form (`+00:00`, as many decimals as it needs): it is read back right and
-/// still sorts right beside this one, but is not equal to it.
+/// still sorts right beside this one, but is not equal to it, so a unique key with a time in it
+/// would take both.
 #[must_use]
 pub fn sqlite_text(time: DateTimeUtc) -> String {
     time.format(SQLITE_FORMAT).to_string()

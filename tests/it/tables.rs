@@ -6,7 +6,11 @@ use entity::{
     messaging_postback, messaging_seen, story_insight, timestamp, webhook_event,
     webhook_subscription,
 };
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, ModelTrait, Schema, Statement};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, ModelTrait, Schema,
+    Statement,
+};
 use uuid::Uuid;
 
 use crate::support::{
@@ -20,6 +24,7 @@ on_both!(
     entities_match_the_schema,
     a_row_of_every_table_comes_back_as_written,
     an_event_has_one_first_row_and_any_number_of_duplicates,
+    a_statement_can_name_the_index_of_first_rows,
     a_status_outside_the_list_is_refused,
     what_a_writer_leaves_out_has_its_default,
     a_removed_account_takes_its_rows_and_leaves_the_log,
@@ -119,6 +124,27 @@ async fn an_event_has_one_first_row_and_any_number_of_duplicates(database: TestD
         ..rows::webhook_event(5)
     };
     insert(&db, of_another_type).await.unwrap();
+}
+
+async fn a_statement_can_name_the_index_of_first_rows(database: TestDatabase) {
+    let db = database.migrated().await;
+    insert(&db, rows::client_account()).await.unwrap();
+    for (receipt, inserted) in [(1, 1), (2, 0)] {
+        let mut first = OnConflict::columns([
+            webhook_event::Column::IgAccountId,
+            webhook_event::Column::EventType,
+            webhook_event::Column::EventId,
+        ]);
+        first
+            .target_and_where(Expr::col(webhook_event::Column::IsDuplicate).not())
+            .do_nothing();
+        let told = webhook_event::Entity::insert(rows::webhook_event(receipt).into_active_model())
+            .on_conflict(first)
+            .exec_without_returning(&db)
+            .await
+            .unwrap();
+        assert_eq!(told, inserted, "receipt {receipt}");
+    }
 }
 
 async fn a_status_outside_the_list_is_refused(database: TestDatabase) {
