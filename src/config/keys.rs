@@ -14,11 +14,12 @@ pub(super) struct Key {
 }
 
 const ADDRESS: &str = "an IP address with a port, such as 127.0.0.1:8080";
-const DURATION: &str = "a duration above zero with its unit, such as 500ms, 4s or 2m";
+const DURATION: &str =
+    "a duration with its unit, above zero and at most 1h, such as 500ms, 4s or 2m";
 const FLAG: &str = "true or false";
 const PATH: &str = "the path of a file that can be read";
 const SECRET_FILE: &str = "the path of a file, as text";
-const COUNT: &str = "a whole number from 1";
+const COUNT: &str = "a whole number from 1 to 1000000000";
 const DAYS: &str = "a whole number of days from 0 (0 keeps for ever) to 36500";
 
 const fn key(name: &'static str, allowed: &'static str) -> Key {
@@ -48,7 +49,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.shutdown_timeout", DURATION),
     key(
         "server.max_waiting_bytes",
-        "a whole number of bytes from 1024",
+        "a whole number of bytes from 1024 to 1099511627776",
     ),
     key("server.max_waiting_deliveries", COUNT),
     key("metrics.bind", ADDRESS),

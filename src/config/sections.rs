@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Secret, values};
 
-/// The largest whole number that a configuration file can hold.
+/// The largest whole number that TOML and the server's API can hold.
 const NO_LIMIT: u64 = i64::MAX.cast_unsigned();
 
 /// `[server]`: the HTTP side.
@@ -28,10 +28,10 @@ pub struct Server {
     #[serde(deserialize_with = "values::duration")]
     pub shutdown_timeout: Duration,
     /// Load limit in bytes of waiting deliveries; never less than `body_limit_bytes`.
-    #[serde(deserialize_with = "values::within::<_, _, 1024, NO_LIMIT>")]
+    #[serde(deserialize_with = "values::within::<_, _, 1024, 1_099_511_627_776>")]
     pub max_waiting_bytes: usize,
     /// Load limit in number of waiting deliveries.
-    #[serde(deserialize_with = "values::within::<_, _, 1, NO_LIMIT>")]
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000_000>")]
     pub max_waiting_deliveries: usize,
 }
 

@@ -13,12 +13,13 @@ use url::Url;
 
 use super::Secret;
 
-/// A duration such as `4s`, above zero.
+/// A duration such as `4s`, above zero and at most an hour: longer ones are mistakes, and the longest overflow a clock.
 pub(super) fn duration<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
+    const LONGEST: Duration = Duration::from_hours(1);
     let text = String::deserialize(source)?;
     match humantime::parse_duration(&text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => Err(D::Error::custom("zero")),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        Ok(_) => Err(D::Error::custom("out of range")),
         Err(error) => Err(D::Error::custom(error)),
     }
 }
