@@ -92,7 +92,7 @@ impl TypeMetrics {
     }
 }
 
-/// The handles of one queue: an event type, or [`JOURNAL`].
+/// The handles of one queue: an event type, or [`JOURNAL`](super::JOURNAL).
 #[derive(Clone)]
 pub struct QueueMetrics {
     depth: Gauge,
