@@ -1,0 +1,250 @@
+//! Every key, one by one: the default, the comment, the documentation, a wrong value.
+
+use std::collections::BTreeSet;
+
+use super::{Files, from_environment, from_file};
+use crate::config::layers::DEFAULTS;
+use crate::config::{Config, ConfigError, Problem, keys};
+
+/// What is wrong for a key: as TOML in a file, and as a variable where not every text is right.
+const WRONG: &[(&str, &str, Option<&str>)] = &[
+    ("server.bind", "\"localhost\"", Some("8080")),
+    ("server.body_limit_bytes", "0", Some("4 MiB")),
+    ("server.accept_timeout", "4", Some("2h")),
+    ("server.shutdown_timeout", "\"soon\"", Some("0s")),
+    ("server.max_waiting_bytes", "-1", Some("")),
+    ("server.max_waiting_deliveries", "0", Some("many")),
+    ("metrics.bind", "9464", Some("127.0.0.1")),
+    ("instagram.app_secrets", "[\"\"]", Some("one,,two")),
+    (
+        "instagram.app_secrets_file",
+        "\"/nowhere/secrets\"",
+        Some("/nowhere/secrets"),
+    ),
+    ("instagram.verify_token", "123", None),
+    ("instagram.verify_token_file", "5", Some("/nowhere/token")),
+    ("instagram.graph_url", "\"\"", Some("graph.instagram.com")),
+    ("instagram.graph_version", "25.0", Some("25")),
+    ("nats.mode", "1", Some("embedded")),
+    ("nats.url", "[\"localhost\"]", Some("http://localhost:4222")),
+    ("nats.url_file", "[]", Some("/nowhere/url")),
+    ("nats.credentials_file", "true", Some("/nowhere/creds")),
+    ("nats.tls_ca_file", "\"/nowhere/ca\"", Some("/nowhere/ca")),
+    (
+        "nats.tls_cert_file",
+        "\"/nowhere/cert\"",
+        Some("/nowhere/cert"),
+    ),
+    (
+        "nats.tls_key_file",
+        "\"/nowhere/key\"",
+        Some("/nowhere/key"),
+    ),
+    ("nats.server_binary", "7", None),
+    ("nats.data_dir", "\"\"", Some("")),
+    ("nats.listen", "4222", Some("localhost:4222")),
+    ("nats.durability", "2", Some("disk")),
+    ("nats.monitor_url", "8222", Some("localhost:8222")),
+    (
+        "database.url",
+        "\"mysql://localhost/igstream\"",
+        Some("data/igstream.db"),
+    ),
+    ("database.url_file", "1", Some("/nowhere/url")),
+    ("database.migrate_on_start", "\"yes\"", Some("yes")),
+    ("database.max_connections", "0", Some("1001")),
+    ("database.acquire_timeout", "\"-1s\"", Some("5")),
+    ("auth.jwt_secret", "[]", None),
+    (
+        "auth.jwt_secret_file",
+        "\"/nowhere/jwt\"",
+        Some("/nowhere/jwt"),
+    ),
+    (
+        "auth.jwt_public_key_file",
+        "\"/nowhere/pem\"",
+        Some("/nowhere/pem"),
+    ),
+    ("auth.jwks_url", "\"ftp://keys\"", Some("keys")),
+    ("accounts.auto_register", "1", Some("1")),
+    ("handlers.max_attempts", "0", Some("0")),
+    ("handlers.backoff_seconds", "[]", Some("2,soon")),
+    ("handlers.batch_size", "1001", Some("0")),
+    ("stream.replicas", "6", Some("0")),
+    ("stream.keep_days", "0", Some("week")),
+    ("stream.max_bytes", "1.5", Some("10 GiB")),
+    ("stream.duplicate_window_seconds", "0", Some("-1")),
+    ("stream.warn_percent", "101", Some("80%")),
+    ("privacy.keep_unsent", "\"false\"", Some("no")),
+    ("retention.processed_days", "-1", Some("ever")),
+    ("retention.duplicates_days", "36501", Some("0.5")),
+    ("retention.dead_letters_days", "\"30\"", Some("")),
+    ("retention.archive_dir", "0", None),
+    ("log.format", "\"xml\"", Some("XML")),
+    ("log.level", "\"inf\"", Some("info,igstream=loud")),
+];
+
+/// The keys of `default.toml` in its order, and of each whether a comment stands above it.
+fn keys_of_defaults() -> Vec<(String, bool)> {
+    let (mut section, mut commented, mut found) = (String::new(), false, Vec::new());
+    for line in DEFAULTS.lines() {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            name.clone_into(&mut section);
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            found.push((format!("{section}.{name}"), commented));
+        }
+        commented = line.starts_with("# ");
+    }
+    found
+}
+
+fn assert_refused(outcome: Result<Config, ConfigError>, key: &str, origin: &str) {
+    let error = outcome.expect_err(&format!("{key} from {origin} should be refused"));
+    let keys: Vec<&str> = error.problems().iter().map(Problem::key).collect();
+    // A certificate without a key is told as well.
+    assert!(keys.contains(&key), "{key}: {error}");
+    assert!(keys.len() == 1 || key.contains("tls"), "{key}: {error}");
+    let text = error.to_string();
+    assert!(text.contains(key), "{text}");
+    let names_origin = text.contains(origin) || text.contains("cannot read the file /nowhere/");
+    assert!(names_origin, "{key}: {text} should name {origin}");
+}
+
+#[test]
+fn every_key_has_a_default_a_comment_a_rule_and_a_wrong_value() {
+    let defaults = keys_of_defaults();
+    let names: Vec<&str> = defaults.iter().map(|(name, _)| name.as_str()).collect();
+    let ruled: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(names, ruled, "default.toml and KEYS");
+    let tested: Vec<&str> = WRONG.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(
+        names, tested,
+        "default.toml and the wrong values of the tests"
+    );
+    let bare: Vec<_> = defaults
+        .iter()
+        .filter(|(_, commented)| !commented)
+        .collect();
+    assert!(
+        bare.is_empty(),
+        "keys of default.toml without a comment above them: {bare:?}"
+    );
+}
+
+#[test]
+fn the_documentation_lists_every_key_with_its_default() {
+    let text = include_str!("../../../docs/configuration.md");
+    let documented: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(key, _)| key)
+        .collect();
+    let known: BTreeSet<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(documented, known);
+    let defaults = DEFAULTS.parse::<toml::Table>().unwrap();
+    for key in keys::KEYS {
+        let (section, name) = key.name.split_once('.').unwrap();
+        let default = match defaults[section][name].to_string() {
+            empty if empty == "\"\"" || empty == "[]" => String::new(),
+            value => format!("`{value}`"),
+        };
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` ", key.name)))
+            .unwrap();
+        assert!(
+            row.contains(&format!("| {default} |").replace("|  |", "| |")),
+            "{row}\nshould have the default {default}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_value_in_a_file_is_refused() {
+    for (key, wrong, _) in WRONG {
+        let (section, name) = key.split_once('.').unwrap();
+        assert_refused(
+            from_file(&format!("[{section}]\n{name} = {wrong}\n")),
+            key,
+            "igstream.toml",
+        );
+    }
+}
+
+#[test]
+fn a_wrong_value_in_the_environment_is_refused() {
+    for (key, _, wrong) in WRONG {
+        let variable = keys::variable(key);
+        if let Some(wrong) = wrong {
+            assert_refused(from_environment(&[(&variable, wrong)]), key, &variable);
+        }
+    }
+}
+
+#[test]
+fn an_error_names_key_value_origin_and_what_is_allowed() {
+    let error = from_environment(&[("IGSTREAM__SERVER__BIND", "localhost")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "configuration: server.bind = \"localhost\" (environment variable IGSTREAM__SERVER__BIND) is not allowed; \
+         it must be an IP address with a port, such as 127.0.0.1:8080"
+    );
+}
+
+#[test]
+fn the_documentation_shows_an_error_as_it_prints() {
+    let files = Files::new();
+    let file = files.write(
+        "igstream.toml",
+        "[server]\nbind = \"localhost\"\nbody_limit = 1048576\n[database]\nurl = \"mysql://ig:hunter2@db/ig\"\n",
+    );
+    let environment = [("IGSTREAM__STREAM__KEEP_DAYS", "week")];
+    let error = Config::load_with(Some(&file), false, environment)
+        .unwrap_err()
+        .to_string();
+    let text = error.replace(file.to_str().unwrap(), "igstream.toml");
+    assert!(
+        include_str!("../../../docs/configuration.md").contains(&format!("```text\n{text}\n```")),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    let files = Files::new();
+    let file = files.write(
+        "igstream.toml",
+        "[server]\nbnd = \"x\"\nbody_limit_bytes = \"big\"\n[nast]\nmode = 1\n",
+    );
+    let environment = [
+        ("IGSTREAM__LOG__FORMAT", "xml"),
+        ("IGSTREAM__SERVER__BINDE", "x"),
+    ];
+    let error = Config::load_with(Some(&file), false, environment).unwrap_err();
+    let keys: Vec<&str> = error.problems().iter().map(Problem::key).collect();
+    assert_eq!(
+        keys,
+        [
+            "IGSTREAM__SERVER__BINDE",
+            "log.format",
+            "nast",
+            "server.bnd",
+            "server.body_limit_bytes"
+        ]
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with("configuration: 5 things are wrong\n"),
+        "{text}"
+    );
+    for hint in [
+        "did you mean server.bind?",
+        "did you mean nats?",
+        "did you mean IGSTREAM__SERVER__BIND?",
+    ] {
+        assert!(text.contains(hint), "{text}");
+    }
+}
