@@ -1,3 +1,7 @@
-//! igstream.
+//! igstream takes in Instagram's webhook traffic and loses none of it.
+
 pub mod config;
+pub mod instagram;
+pub mod journal;
+pub mod store;
 pub mod telemetry;

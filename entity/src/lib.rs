@@ -4,6 +4,7 @@
 //! statements from them.
 
 pub mod client_account;
+pub mod columns;
 pub mod comment;
 pub mod conversation;
 pub mod erased_account;

@@ -1,0 +1,208 @@
+//! An event: an item understood. The form in which it travels on NATS.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::delivery::{Delivery, Origin, RawItem, items, readable};
+use super::identity::{column_id, receipt_id};
+use super::item::Item;
+use super::json;
+use super::time::{self, serde_canonical};
+use super::types::{self, EventType};
+
+/// The key in the `data` of an `unknown` event that says why its item is
+/// malformed.
+pub const MALFORMED_KEY: &str = "malformed";
+
+/// What an item means by the rules of its type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meaning {
+    /// What the event is about.
+    pub object_type: String,
+    /// Which one of those.
+    pub object_id: Option<String>,
+    /// Who did it.
+    pub sender_ig_id: Option<String>,
+    /// What they call themselves.
+    pub sender_username: Option<String>,
+    /// To whom.
+    pub recipient_ig_id: Option<String>,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+    /// What happened, the same again when Instagram tells it again.
+    pub event_id: String,
+    /// The typed row without `raw_data`, by the names of its columns.
+    pub data: Map<String, Value>,
+}
+
+/// Why an item that claims to be of a type is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a {event_type} without {missing}")]
+pub struct Malformed {
+    /// The type it claims to be of.
+    pub event_type: &'static str,
+    /// What its type cannot do without.
+    pub missing: &'static str,
+}
+
+/// An event with its receipt: the body of a message on `instagram.events.*`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// This item of this delivery, and no other.
+    pub receipt_id: Uuid,
+    /// What happened, the same again when Instagram tells it again.
+    pub event_id: String,
+    /// One of the nine types or `unknown`.
+    pub event_type: String,
+    /// The account as received.
+    pub ig_account_id: String,
+    /// What the event is about.
+    pub object_type: String,
+    /// Which one of those.
+    pub object_id: Option<String>,
+    /// Who did it.
+    pub sender_ig_id: Option<String>,
+    /// What they call themselves.
+    pub sender_username: Option<String>,
+    /// To whom.
+    pub recipient_ig_id: Option<String>,
+    /// When it happened.
+    #[serde(with = "serde_canonical")]
+    pub occurred_at: DateTime<Utc>,
+    /// When its delivery arrived.
+    #[serde(with = "serde_canonical")]
+    pub received_at: DateTime<Utc>,
+    /// The delivery it came in.
+    pub delivery_id: Uuid,
+    /// The typed row without `raw_data`, by the names of its columns.
+    pub data: Map<String, Value>,
+    /// The change or messaging item as received.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub raw: Option<Box<RawValue>>,
+    /// Whether `raw` had to stay behind, because the message would be too large.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub raw_omitted: bool,
+    /// Where the item stood in its delivery (a JSON pointer). Travels as a
+    /// header, not in the body.
+    #[serde(skip)]
+    pub place: String,
+}
+
+impl Event {
+    /// Which kind of list the item stood in.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin::of_place(&self.place)
+    }
+
+    /// Why the item is malformed, if it is.
+    #[must_use]
+    pub fn malformed(&self) -> Option<&str> {
+        if self.event_type != types::UNKNOWN.name {
+            return None;
+        }
+        self.data.get(MALFORMED_KEY).and_then(Value::as_str)
+    }
+
+    /// Leaves `raw` behind and says so.
+    pub fn omit_raw(&mut self) {
+        self.raw_omitted |= self.raw.take().is_some();
+    }
+}
+
+/// Every event of a delivery, in the order of its items: one an item.
+#[must_use]
+pub fn understand(delivery: &Delivery) -> Vec<Event> {
+    let text = readable(&delivery.body);
+    items(&text)
+        .iter()
+        .map(|raw| event(delivery, raw))
+        .collect()
+}
+
+fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
+    let item = Item::read(raw, delivery.received_at);
+    let (event_type, meaning) = understand_item(&item);
+    Event {
+        receipt_id: receipt_id(delivery.id, &raw.place),
+        event_id: meaning.event_id,
+        event_type: event_type.name.to_owned(),
+        ig_account_id: column_id(&item.account),
+        object_type: meaning.object_type,
+        object_id: meaning.object_id.as_deref().map(column_id),
+        sender_ig_id: meaning.sender_ig_id.as_deref().map(column_id),
+        sender_username: meaning.sender_username,
+        recipient_ig_id: meaning.recipient_ig_id.as_deref().map(column_id),
+        occurred_at: meaning.occurred_at,
+        received_at: delivery.received_at,
+        delivery_id: delivery.id,
+        data: meaning.data,
+        raw: as_received(&delivery.body, &raw.range).or_else(|| raw_value(raw.text)),
+        raw_omitted: false,
+        place: raw.place.clone(),
+    }
+}
+
+/// Understands an event's `raw` again, where only its generic row is left of it;
+/// `origin` says in which kind of list the item stood. Its identity stays: an
+/// item is one event for ever, whatever a later parser makes of it.
+pub fn reread(event: &mut Event, origin: &str) {
+    event.place = match origin {
+        "" | "field" => "/entry/0".to_owned(),
+        list => format!("/entry/0/{list}/0"),
+    };
+    let Some(raw) = event.raw.clone() else { return };
+    let text = json::mend_surrogates(raw.get());
+    let account = Value::from(event.ig_account_id.as_str()).to_string();
+    let time = Value::from(time::canonical(event.occurred_at)).to_string();
+    let item = RawItem {
+        place: event.place.clone(),
+        origin: event.origin(),
+        entry_id: Some(&account),
+        entry_time: Some(&time),
+        text: &text,
+        range: 0..text.len(),
+    };
+    let item = Item::read(&item, event.received_at);
+    let Some(event_type) = types::by_name(&event.event_type) else {
+        return;
+    };
+    if let Ok(meaning) = (event_type.understand)(&item) {
+        event.recipient_ig_id = meaning.recipient_ig_id.as_deref().map(column_id);
+        event.data = meaning.data;
+    }
+}
+
+/// The type that claims the item and what it makes of it; what no type claims,
+/// and what is malformed, is `unknown`.
+fn understand_item(item: &Item) -> (&'static EventType, Meaning) {
+    let Some(event_type) = types::ALL
+        .iter()
+        .find(|event_type| (event_type.claims)(item))
+    else {
+        return (&types::UNKNOWN, types::unknown::meaning(item, None));
+    };
+    match (event_type.understand)(item) {
+        Ok(meaning) => (event_type, meaning),
+        Err(malformed) => (
+            &types::UNKNOWN,
+            types::unknown::meaning(item, Some(&malformed)),
+        ),
+    }
+}
+
+fn as_received(body: &Bytes, range: &Range<usize>) -> Option<Box<RawValue>> {
+    std::str::from_utf8(body.get(range.clone())?)
+        .ok()
+        .and_then(raw_value)
+}
+
+fn raw_value(text: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(text.to_owned()).ok()
+}

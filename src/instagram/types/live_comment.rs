@@ -1,0 +1,11 @@
+//! A comment on a live video: shaped like any other comment.
+
+use super::{EventType, Plan, Thread, comment};
+
+/// Live comments.
+pub static TYPE: EventType = EventType {
+    name: "live_comment",
+    claims: |item| item.field.as_deref() == Some("live_comments"),
+    understand: |item| comment::meaning(item, "live_comment", "live_video", true),
+    plan: |event| Plan::one(&comment::TABLE, &event.data, Thread::None),
+};

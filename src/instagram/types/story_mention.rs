@@ -1,0 +1,66 @@
+//! A story in which the account is mentioned: a message whose attachment has
+//! the type `story_mention`. It is a mention and a message of its conversation,
+//! so it has a row in both tables; `data.message` is the second one.
+
+use serde_json::{Map, Value};
+
+use super::message::{self, thread};
+use super::{EventType, Plan, Write, mention, row};
+use crate::instagram::event::{Event, Malformed, Meaning};
+use crate::instagram::identity::{Part, column_id, event_id};
+use crate::instagram::item::Item;
+use crate::instagram::time;
+
+/// Story mentions.
+pub static TYPE: EventType = EventType {
+    name: "story_mention",
+    claims: |item| {
+        let attachments = item.at(&["message", "attachments"]).and_then(Value::as_array);
+        let mentions = |attachment: &Value| attachment.get("type").and_then(Value::as_str) == Some("story_mention");
+        attachments.is_some_and(|list| list.iter().any(mentions)) && !item.flag(&["message", "is_deleted"])
+    },
+    understand: meaning,
+    plan,
+};
+
+/// The key in `data` under which the row in `messages` travels.
+const MESSAGE_KEY: &str = "message";
+
+fn meaning(item: &Item) -> Result<Meaning, Malformed> {
+    let mid = message::mid(item, &["message", "mid"], "message.mid")?;
+    let sender = item.sender();
+    let event_id = event_id(TYPE.name, &[Part::Lead(Some(&mid)), Part::Next(sender.as_deref())]);
+    Ok(Meaning {
+        data: row! {
+            "id": event_id,
+            "media_id": Value::Null,
+            "comment_id": Value::Null,
+            "timestamp": time::canonical(item.occurred_at()),
+            "mentioned_in": "story",
+            "from_id": sender.as_deref().map(column_id),
+            "from_username": Value::Null,
+            MESSAGE_KEY: message::original(item, &mid),
+        },
+        event_id,
+        object_type: "story".to_owned(),
+        object_id: Some(mid),
+        sender_ig_id: sender,
+        sender_username: None,
+        recipient_ig_id: item.recipient(),
+        occurred_at: item.occurred_at(),
+    })
+}
+
+fn plan(event: &Event) -> Plan {
+    let mut mention = event.data.clone();
+    let message: Map<String, Value> = match mention.remove(MESSAGE_KEY) {
+        Some(Value::Object(message)) => message,
+        _ => Map::new(),
+    };
+    let thread = thread(event, &message);
+    let mut writes = vec![Write { table: &mention::TABLE, row: mention }];
+    if !message.is_empty() {
+        writes.push(Write { table: &message::TABLE, row: message });
+    }
+    Plan { writes, thread }
+}

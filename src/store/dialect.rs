@@ -1,0 +1,95 @@
+//! What the two databases say differently.
+//!
+//! Every bulk statement takes its rows as ONE parameter, a JSON array of objects:
+//! one constant statement whatever the size of the batch, no limit of
+//! parameters, the same rows for both databases.
+
+use entity::columns::{Column, Kind};
+use sea_orm::{DbBackend, Statement, Value};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+impl Dialect {
+    pub(super) fn of(backend: DbBackend) -> Self {
+        match backend {
+            DbBackend::Sqlite => Self::Sqlite,
+            _ => Self::Postgres,
+        }
+    }
+
+    /// A statement whose one parameter is `rows`, a JSON array.
+    pub(super) fn statement(self, sql: &str, rows: String) -> Statement {
+        let backend = match self {
+            Self::Postgres => DbBackend::Postgres,
+            Self::Sqlite => DbBackend::Sqlite,
+        };
+        Statement::from_sql_and_values(backend, sql, [Value::from(rows)])
+    }
+
+    /// A query that yields the rows of parameter 1 with these columns.
+    pub(super) fn rows(self, columns: &[Column]) -> String {
+        let list =
+            |each: fn(&Column) -> String| columns.iter().map(each).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Postgres => format!(
+                "SELECT * FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS r({})",
+                list(|column| format!("{} {}", quoted(column.name), postgres_type(column.kind)))
+            ),
+            Self::Sqlite => format!(
+                "SELECT {} FROM json_each($1) AS r",
+                list(|column| format!("{} AS {}", sqlite_value(column), quoted(column.name)))
+            ),
+        }
+    }
+
+    pub(super) fn now(self) -> &'static str {
+        match self {
+            Self::Postgres => "now()",
+            Self::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+        }
+    }
+
+    /// The time that `column` holds as milliseconds in a text of digits only;
+    /// NULL for any other text.
+    pub(super) fn time_of_digits(self, column: &str) -> String {
+        match self {
+            Self::Postgres => format!(
+                "CASE WHEN {column} ~ '^[0-9]{{1,15}}$' THEN to_timestamp(CAST({column} AS double precision) / 1000) END"
+            ),
+            Self::Sqlite => format!(
+                "CASE WHEN {column} <> '' AND {column} NOT GLOB '*[^0-9]*' AND length({column}) <= 15 \
+                 THEN strftime('%Y-%m-%dT%H:%M:%f000Z', CAST({column} AS INTEGER) / 1000.0, 'unixepoch') END"
+            ),
+        }
+    }
+}
+
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+fn postgres_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Uuid => "uuid",
+        Kind::Text(_) => "text",
+        Kind::Timestamp => "timestamptz",
+        Kind::Json => "jsonb",
+        Kind::Integer => "bigint",
+        Kind::Boolean => "boolean",
+    }
+}
+
+/// A UUID is a blob in `SQLite`, as `SeaORM` does it; a document stays JSON, also
+/// when it is a bare text.
+fn sqlite_value(column: &Column) -> String {
+    let path = format!("'$.\"{}\"'", column.name);
+    match column.kind {
+        Kind::Uuid => format!("unhex(replace(json_extract(r.value, {path}), '-', ''))"),
+        Kind::Json => format!("(r.value -> {path})"),
+        _ => format!("json_extract(r.value, {path})"),
+    }
+}

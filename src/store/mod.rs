@@ -1,0 +1,147 @@
+//! A batch of events becomes rows, in one transaction, on either database.
+//!
+//! [`batch`] is the way of a batch; [`statements`] makes its statements from the
+//! entities' columns and the types' rules; what the two databases say
+//! differently lies in [`dialect`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub mod accounts;
+pub mod batch;
+mod dialect;
+pub mod error;
+mod failures;
+mod generic;
+mod links;
+mod statements;
+mod typed;
+pub mod unassigned;
+
+pub use batch::{Incoming, Outcome, StoredRow};
+pub use error::StoreError;
+
+/// How to reach the database, and what to do with what it is given.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite://…` or `postgres://…`; may hold a password.
+    pub url: String,
+    /// How many connections at most.
+    pub max_connections: u32,
+    /// How long to wait for one of them.
+    pub acquire_timeout: Duration,
+    /// Whether an unknown account id makes the account.
+    pub auto_register: bool,
+    /// Whether what a person unsent is kept.
+    pub keep_unsent: bool,
+}
+
+/// The database, and all that writes to it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    database: DatabaseConnection,
+    /// `SQLite` has one writer: whoever holds this is it. Without it writers
+    /// would find the database busy by chance and not in turn.
+    sqlite_writer: Arc<Mutex<()>>,
+    auto_register: bool,
+    keep_unsent: bool,
+}
+
+/// A transaction, and the turn of whoever writes.
+struct Writing<'a> {
+    transaction: DatabaseTransaction,
+    _turn: Option<MutexGuard<'a, ()>>,
+}
+
+impl Store {
+    /// Connects. A database that is away is an error: the caller tries again.
+    pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+        let database = Database::connect(connect_options(options)).await?;
+        Ok(Self {
+            database,
+            sqlite_writer: Arc::default(),
+            auto_register: options.auto_register,
+            keep_unsent: options.keep_unsent,
+        })
+    }
+
+    /// The connection pool, for what needs no turn: reading, migrating.
+    #[must_use]
+    pub fn database(&self) -> &DatabaseConnection {
+        &self.database
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.database.ping().await?)
+    }
+
+    /// The highest sequence of `INSTAGRAM_EVENTS` that a row was stored from.
+    pub async fn highest_sequence(&self) -> Result<u64, StoreError> {
+        use entity::webhook_event::{Column, Entity};
+        use sea_orm::{ColumnTrait, EntityTrait, QuerySelect};
+        let highest: Option<Option<i64>> = Entity::find()
+            .select_only()
+            .column_as(Column::StreamSequence.max(), "highest")
+            .into_tuple()
+            .one(&self.database)
+            .await?;
+        Ok(highest
+            .flatten()
+            .and_then(|highest| u64::try_from(highest).ok())
+            .unwrap_or(0))
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.database.get_database_backend()
+    }
+
+    async fn begin(&self) -> Result<Writing<'_>, DbErr> {
+        let is_sqlite = self.backend() == DbBackend::Sqlite;
+        let turn = if is_sqlite {
+            Some(self.sqlite_writer.lock().await)
+        } else {
+            None
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        Ok(Writing {
+            transaction: self.database.begin_with_options(options).await?,
+            _turn: turn,
+        })
+    }
+}
+
+impl Writing<'_> {
+    async fn commit(self) -> Result<(), DbErr> {
+        self.transaction.commit().await
+    }
+}
+
+fn connect_options(options: &StoreOptions) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(options.url.clone());
+    connect
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .sqlx_logging(false)
+        // What is acknowledged to NATS must be on the disk.
+        .map_sqlx_sqlite_opts(|sqlite| {
+            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+            sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(30))
+                .foreign_keys(true)
+                .pragma("journal_size_limit", "67108864")
+        })
+        .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream"));
+    connect
+}

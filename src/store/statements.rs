@@ -1,0 +1,240 @@
+//! Statements over any table, made from its columns and its type's rules.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use entity::columns::{Column, Kind};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use serde_json::{Map, Value};
+
+use super::dialect::{Dialect, quoted};
+use crate::instagram::json;
+use crate::instagram::types::{Merge, Table};
+
+pub(super) type Row = Map<String, Value>;
+
+/// Inserts `rows` into `table`, each merged into the row that is there already.
+/// Rows of one key go one after the other: a statement cannot touch a row twice.
+pub(super) async fn upsert(
+    on: &impl ConnectionTrait,
+    table: &Table,
+    rows: Vec<Row>,
+    keep_unsent: bool,
+) -> Result<(), DbErr> {
+    let dialect = Dialect::of(on.get_database_backend());
+    for round in rounds(rows, table.key) {
+        let columns = used_columns(&(table.columns)(), &round);
+        let sql = upsert_sql(dialect, table, &columns, keep_unsent);
+        on.execute_raw(dialect.statement(&sql, json_array(&round, &columns)))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Inserts those of `rows` that conflict with none, and returns the ids of these.
+pub(super) async fn insert_new(
+    on: &impl ConnectionTrait,
+    table: &str,
+    columns: &[Column],
+    rows: &[Row],
+) -> Result<Vec<QueryResult>, DbErr> {
+    let dialect = Dialect::of(on.get_database_backend());
+    let used = used_columns(columns, rows);
+    let sql = format!(
+        "{} ON CONFLICT DO NOTHING RETURNING \"id\"",
+        insert_sql(dialect, table, &used)
+    );
+    on.query_all_raw(dialect.statement(&sql, json_array(rows, &used)))
+        .await
+}
+
+/// `rows` as the JSON array that a statement takes: texts cut to their columns,
+/// documents without what a database cannot hold. A text in a column of
+/// documents is such a document's JSON, not yet read.
+pub(super) fn json_array(rows: &[Row], columns: &[Column]) -> String {
+    let mut array = String::from("[");
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            array.push(',');
+        }
+        write_row(&mut array, row, columns);
+    }
+    array.push(']');
+    array
+}
+
+fn write_row(array: &mut String, row: &Row, columns: &[Column]) {
+    array.push('{');
+    let mut separator = "";
+    for column in columns {
+        // A missing value and a JSON null are the same to a column.
+        let Some(value) = row.get(column.name).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        let _ = write!(array, "{separator}\"{}\":", column.name);
+        match (value, column.kind) {
+            (Value::String(text), Kind::Text(width)) => {
+                let _ = write!(array, "{}", Value::from(fitting(text, width)));
+            }
+            (Value::String(document), Kind::Json) => array.push_str(&json::storable(document)),
+            (document, Kind::Json) => array.push_str(&json::storable(&document.to_string())),
+            _ => {
+                let _ = write!(array, "{value}");
+            }
+        }
+        separator = ",";
+    }
+    array.push('}');
+}
+
+/// `text` as a column of `width` characters holds it: U+0000, which PostgreSQL
+/// refuses, replaced, and cut to the width.
+fn fitting(text: &str, width: Option<u32>) -> String {
+    let clean = text.replace('\0', "\u{fffd}");
+    match width {
+        Some(width) => clean.chars().take(width as usize).collect(),
+        None => clean,
+    }
+}
+
+fn used_columns(columns: &[Column], rows: &[Row]) -> Vec<Column> {
+    let used: BTreeSet<&str> = rows
+        .iter()
+        .flat_map(|row| row.keys().map(String::as_str))
+        .collect();
+    columns
+        .iter()
+        .filter(|column| used.contains(column.name))
+        .copied()
+        .collect()
+}
+
+/// Splits `rows` so that no key is twice in a round; the order of a key's rows
+/// is kept, and within a round rows stand in the order of their keys, so that
+/// two transactions lock them in one order.
+fn rounds(rows: Vec<Row>, key: &[&str]) -> Vec<Vec<Row>> {
+    let mut keyed: Vec<(String, Row)> = rows
+        .into_iter()
+        .map(|row| (key_of(&row, key), row))
+        .collect();
+    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut rounds: Vec<Vec<Row>> = Vec::new();
+    let (mut last, mut nth) = (None, 0);
+    for (key, row) in keyed {
+        nth = if last.as_ref() == Some(&key) {
+            nth + 1
+        } else {
+            0
+        };
+        if rounds.len() <= nth {
+            rounds.push(Vec::new());
+        }
+        rounds[nth].push(row);
+        last = Some(key);
+    }
+    rounds
+}
+
+fn key_of(row: &Row, key: &[&str]) -> String {
+    let part = |column: &&str| {
+        row.get(*column)
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    key.iter().map(part).collect::<Vec<_>>().join("\u{1f}")
+}
+
+fn insert_sql(dialect: Dialect, table: &str, columns: &[Column]) -> String {
+    let names = columns
+        .iter()
+        .map(|column| quoted(column.name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let rows = dialect.rows(columns);
+    // Without the WHERE, SQLite takes ON CONFLICT for a join's condition.
+    format!(
+        "INSERT INTO {} ({names}) SELECT {names} FROM ({rows}) AS n WHERE true",
+        quoted(table)
+    )
+}
+
+fn upsert_sql(dialect: Dialect, table: &Table, columns: &[Column], keep_unsent: bool) -> String {
+    let insert = insert_sql(dialect, table.name, columns);
+    let key = table
+        .key
+        .iter()
+        .map(|column| quoted(column))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let is_used = |name: &str| columns.iter().any(|column| column.name == name);
+    let merges: Vec<String> = table
+        .merge
+        .iter()
+        .filter(|(column, _)| is_used(column))
+        .map(|(column, merge)| {
+            let blanked = !keep_unsent && table.blanked.contains(column);
+            format!(
+                "{} = {}",
+                quoted(column),
+                merged(table.name, column, *merge, blanked)
+            )
+        })
+        .collect();
+    if merges.is_empty() {
+        return format!("{insert} ON CONFLICT ({key}) DO NOTHING");
+    }
+    let merges = merges.join(", ");
+    format!(
+        "{insert} ON CONFLICT ({key}) DO UPDATE SET {merges}, \"updated_at\" = {}",
+        dialect.now()
+    )
+}
+
+/// What a column becomes when its row is there already. `old` and `new` are told
+/// apart by nothing but what they hold, so the order does not matter.
+fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
+    let (old, new) = (
+        format!("\"{table}\".\"{column}\""),
+        format!("excluded.\"{column}\""),
+    );
+    let both = |name: &str| {
+        (
+            format!("\"{table}\".\"{name}\""),
+            format!("excluded.\"{name}\""),
+        )
+    };
+    let smaller = format!(
+        "CASE WHEN {old} IS NULL OR {new} < {old} THEN COALESCE({new}, {old}) ELSE {old} END"
+    );
+    let greater = format!(
+        "CASE WHEN {old} IS NULL OR {new} > {old} THEN COALESCE({new}, {old}) ELSE {old} END"
+    );
+    let merged = match merge {
+        Merge::Either => format!("({old} OR {new})"),
+        Merge::Greatest => greater,
+        Merge::Sum => format!("{old} + {new}"),
+        Merge::Newer => {
+            let (old_time, new_time) = both("timestamp");
+            format!("CASE WHEN {new_time} > {old_time} THEN {new} ELSE {old} END")
+        }
+        Merge::Original => {
+            let (old_type, new_type) = both("message_type");
+            format!(
+                "CASE WHEN ({old_type} IS NULL) = ({new_type} IS NULL) THEN {smaller} \
+                 WHEN {old_type} IS NULL THEN COALESCE({new}, {old}) ELSE COALESCE({old}, {new}) END"
+            )
+        }
+        Merge::HighestEdit => {
+            let (old_count, new_count) = both("edited_count");
+            format!(
+                "CASE WHEN {new} IS NULL THEN {old} WHEN {new_count} > {old_count} THEN {new} \
+                 WHEN {new_count} < {old_count} THEN COALESCE({old}, {new}) ELSE {smaller} END"
+            )
+        }
+    };
+    if blanked {
+        let (old_flag, new_flag) = both("is_deleted");
+        return format!("CASE WHEN {old_flag} OR {new_flag} THEN NULL ELSE {merged} END");
+    }
+    merged
+}

@@ -1,0 +1,85 @@
+//! Events that were kept for want of an account, once the account is known.
+
+use std::collections::HashMap;
+
+use entity::{client_account, webhook_event};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{Store, StoreError, generic};
+use crate::instagram::Event;
+use crate::instagram::event::reread;
+
+impl Store {
+    /// Up to `limit` events, the oldest first and after `after`, whose account
+    /// was not known when they came and is now.
+    pub async fn adoptable(
+        &self,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<Event>, StoreError> {
+        let accounts = self.accounts_with_unassigned().await?;
+        if accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = webhook_event::Entity::find()
+            .filter(webhook_event::Column::Status.eq(generic::UNASSIGNED))
+            .filter(webhook_event::Column::IgAccountId.is_in(accounts))
+            .order_by_asc(webhook_event::Column::Id)
+            .limit(limit);
+        if let Some(after) = after {
+            query = query.filter(webhook_event::Column::Id.gt(after));
+        }
+        Ok(query
+            .all(&self.database)
+            .await?
+            .into_iter()
+            .map(event_of)
+            .collect())
+    }
+
+    async fn accounts_with_unassigned(&self) -> Result<Vec<String>, StoreError> {
+        let waiting: Vec<String> = webhook_event::Entity::find()
+            .select_only()
+            .distinct()
+            .column(webhook_event::Column::IgAccountId)
+            .filter(webhook_event::Column::Status.eq(generic::UNASSIGNED))
+            .into_tuple()
+            .all(&self.database)
+            .await?;
+        let known: HashMap<String, Uuid> = client_account::Entity::find()
+            .filter(client_account::Column::InstagramBusinessAccountId.is_in(waiting))
+            .all(&self.database)
+            .await?
+            .into_iter()
+            .map(|account| (account.instagram_business_account_id, account.id))
+            .collect();
+        Ok(known.into_keys().collect())
+    }
+}
+
+/// The event of a row, understood again from what was received.
+fn event_of(row: webhook_event::Model) -> Event {
+    let raw = row.payload.map(|payload| payload.to_string());
+    let mut event = Event {
+        receipt_id: row.id,
+        event_id: row.event_id,
+        event_type: row.event_type,
+        ig_account_id: row.ig_account_id,
+        object_type: row.object_type.unwrap_or_default(),
+        object_id: row.object_id,
+        sender_ig_id: row.sender_ig_id,
+        sender_username: row.sender_username,
+        recipient_ig_id: None,
+        occurred_at: row.occurred_at,
+        received_at: row.received_at,
+        delivery_id: row.delivery_id,
+        data: serde_json::Map::new(),
+        raw: raw.and_then(|raw| RawValue::from_string(raw).ok()),
+        raw_omitted: false,
+        place: String::new(),
+    };
+    reread(&mut event, row.origin.as_deref().unwrap_or_default());
+    event
+}
