@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod migrations;
+mod store;
 mod support;
 mod tables;
