@@ -46,6 +46,15 @@ impl Dialect {
         }
     }
 
+    /// Ends a query that locks the rows of `table` in its order. `SQLite` has one
+    /// writer: nobody else is there.
+    pub(super) fn lock(self, strength: &str, table: &str) -> String {
+        match self {
+            Self::Postgres => format!(" FOR {strength} OF {table}"),
+            Self::Sqlite => String::new(),
+        }
+    }
+
     pub(super) fn now(self) -> &'static str {
         match self {
             Self::Postgres => "now()",

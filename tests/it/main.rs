@@ -3,5 +3,6 @@
 
 mod migrations;
 mod store;
+mod store_identity;
 mod support;
 mod tables;

@@ -5,8 +5,9 @@ use igstream::instagram::types::{self, EventType};
 use igstream::instagram::{Delivery, Event, understand};
 use igstream::store::{Incoming, Outcome, Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::postgres::TestDatabase;
 
@@ -51,12 +52,24 @@ pub fn events_of(body: impl Into<bytes::Bytes>) -> Vec<Event> {
 /// The events of a body, as delivered at `received_at`.
 pub fn events_at(body: impl Into<bytes::Bytes>, received_at: DateTime<Utc>) -> Vec<Event> {
     understand(&Delivery {
-        id: Uuid::now_v7(),
+        id: next_delivery(),
         received_at,
         signature: "sha256=00".to_owned(),
         secret_id: "test".to_owned(),
         body: body.into(),
     })
+}
+
+/// Each a millisecond after the one before, so that receipts sort as they were made.
+fn next_delivery() -> Uuid {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let milliseconds = NOON.unsigned_abs() + MADE.fetch_add(1, Ordering::Relaxed);
+    let nanoseconds = u32::try_from(milliseconds % 1000).unwrap() * 1_000_000;
+    Uuid::new_v7(Timestamp::from_unix(
+        NoContext,
+        milliseconds / 1000,
+        nanoseconds,
+    ))
 }
 
 /// A delivery to [`IG`] with one list of items, `changes` or `messaging`.
