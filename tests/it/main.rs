@@ -3,6 +3,7 @@
 
 mod migrations;
 mod store;
+mod store_failures;
 mod store_identity;
 mod support;
 mod tables;
