@@ -14,6 +14,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
 use super::generic::{self, Known};
+use super::unsent::Unsent;
 use super::{Store, StoreError, Writing, typed};
 use crate::instagram::{Event, EventType};
 
@@ -103,8 +104,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let now = Utc::now();
         generic::insert(on, &mut entries.0, now).await?;
+        let unsent = (!self.keep_unsent).then(|| Unsent::of(event_type, &entries.0));
+        if let Some(unsent) = &unsent {
+            unsent.lock(on).await?;
+        }
         let stored: Vec<&Entry<'_>> = entries.0.iter().filter(|entry| entry.is_fresh()).collect();
         typed::write(on, event_type, &stored, self.keep_unsent).await?;
+        if let Some(unsent) = &unsent {
+            unsent.blank(on).await?;
+        }
         count(on, &entries.0).await?;
         Ok(())
     }

@@ -55,6 +55,14 @@ impl Dialect {
         }
     }
 
+    /// Says that a text is compared byte by byte, as columns of ids are.
+    pub(super) fn bytewise(self) -> &'static str {
+        match self {
+            Self::Postgres => " COLLATE \"C\"",
+            Self::Sqlite => "",
+        }
+    }
+
     pub(super) fn now(self) -> &'static str {
         match self {
             Self::Postgres => "now()",

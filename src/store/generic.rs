@@ -422,7 +422,7 @@ pub(super) fn row(value: Value) -> Row {
     }
 }
 
-pub(super) fn column(name: &'static str, kind: Kind) -> Column {
+pub(super) const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
 }
 
