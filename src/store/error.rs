@@ -51,7 +51,7 @@ fn blame(error: &DbErr) -> Blame {
     };
     let code = inner
         .as_database_error()
-        .and_then(|error| error.code().map(|code| code.into_owned()));
+        .and_then(|error| error.code().map(std::borrow::Cow::into_owned));
     code.map_or(Blame::World, |code| {
         if code.len() == 5 {
             blame_sqlstate(&code)
@@ -61,7 +61,7 @@ fn blame(error: &DbErr) -> Blame {
     })
 }
 
-/// Source: PostgreSQL, "Appendix A. Error Codes". Class 22 is data, class 23
+/// Source: `PostgreSQL`, "Appendix A. Error Codes". Class 22 is data, class 23
 /// constraints; a foreign key that fails means that we knew an account which is
 /// gone meanwhile: it is looked up again. 54000 is a document beyond what the
 /// server can take.

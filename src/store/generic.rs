@@ -73,7 +73,7 @@ async fn insert_first(
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
     let rows: Vec<Row> = entries.iter().map(|entry| first_row(entry, now)).collect();
-    let inserted = ids(insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
+    let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.given = u64::from(entry.account_id.is_some());
@@ -290,7 +290,7 @@ pub(super) async fn insert_duplicates(
                 .map(|first| duplicate_row(entry, *first, now))
         })
         .collect();
-    let inserted = ids(insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
+    let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.given = u64::from(entry.account_id.is_some());
@@ -426,6 +426,6 @@ pub(super) const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
 }
 
-pub(super) fn ids(rows: Vec<QueryResult>) -> Result<HashSet<Uuid>, DbErr> {
+pub(super) fn ids(rows: &[QueryResult]) -> Result<HashSet<Uuid>, DbErr> {
     rows.iter().map(|row| row.try_get("", "id")).collect()
 }

@@ -87,7 +87,7 @@ fn write_row(array: &mut String, row: &Row, columns: &[Column]) {
     array.push('}');
 }
 
-/// `text` as a column of `width` characters holds it: U+0000, which PostgreSQL
+/// `text` as a column of `width` characters holds it: U+0000, which `PostgreSQL`
 /// refuses, replaced, and cut to the width.
 fn fitting(text: &str, width: Option<u32>) -> String {
     let clean = text.replace('\0', "\u{fffd}");
@@ -219,7 +219,10 @@ fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
         Merge::Sum => format!("{old} + {new}"),
         Merge::Newer => {
             let (old_time, new_time) = both("timestamp");
-            format!("CASE WHEN {new_time} > {old_time} THEN {new} ELSE {old} END")
+            format!(
+                "CASE WHEN {new_time} > {old_time} THEN {new} WHEN {new_time} < {old_time} THEN {old} \
+                 ELSE {smaller} END"
+            )
         }
         Merge::Original => {
             let (old_type, new_type) = both("message_type");

@@ -5,6 +5,7 @@ mod migrations;
 mod store;
 mod store_failures;
 mod store_identity;
+mod store_order;
 mod store_unsent;
 mod store_values;
 mod support;
