@@ -6,6 +6,7 @@ mod store;
 mod store_failures;
 mod store_identity;
 mod store_order;
+mod store_together;
 mod store_unsent;
 mod store_values;
 mod support;

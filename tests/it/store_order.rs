@@ -93,7 +93,7 @@ fn story(mid: &str, at: i64) -> Value {
 }
 
 /// All that can happen between two people.
-fn conversation() -> Vec<Event> {
+pub fn conversation() -> Vec<Event> {
     let s = 1000;
     [
         text("m_1", NOON + s),
@@ -237,7 +237,7 @@ fn batches<'a>(
     batches
 }
 
-async fn play(store: &Store, batches: Vec<Vec<&Event>>) {
+pub async fn play(store: &Store, batches: Vec<Vec<&Event>>) {
     for batch in batches {
         let incoming: Vec<_> = batch
             .iter()
@@ -248,7 +248,7 @@ async fn play(store: &Store, batches: Vec<Vec<&Event>>) {
     }
 }
 
-async fn clear(store: &Store) {
+pub async fn clear(store: &Store) {
     for table in TABLES.into_iter().chain([
         "instagram_webhook_events",
         "instagram_webhook_subscriptions",
@@ -263,7 +263,7 @@ async fn clear(store: &Store) {
 
 /// All rows of all typed tables, and whether the generic ones have a payload;
 /// without the times of writing.
-async fn rows(store: &Store, events: &[Event]) -> BTreeMap<&'static str, Vec<String>> {
+pub async fn rows(store: &Store, events: &[Event]) -> BTreeMap<&'static str, Vec<String>> {
     let mut all = BTreeMap::new();
     for table in TABLES {
         all.insert(table, dump(store, &format!("SELECT * FROM {table}")).await);
