@@ -13,7 +13,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
-use super::generic::{self, Known};
+use super::again::Known;
+use super::generic;
 use super::unsent::Unsent;
 use super::{Store, StoreError, Writing, typed};
 use crate::instagram::{Event, EventType};

@@ -14,6 +14,7 @@ use sea_orm::{
 use tokio::sync::{Mutex, MutexGuard};
 
 pub mod accounts;
+mod again;
 pub mod batch;
 mod dialect;
 pub mod error;
