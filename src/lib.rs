@@ -1,1 +1,3 @@
 //! igstream.
+
+pub mod stream;
