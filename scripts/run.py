@@ -39,6 +39,7 @@ class Stopped(Exception):
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
@@ -111,7 +112,8 @@ def demo(service):
             signal.signal(number, signal.SIG_IGN)
         for player in players:
             end(player, 3)
-        if service.stop() not in (0, None):
+        ran = service.runs()
+        if service.stop() != 0 and ran:
             print(f"igstream serve did not end well; its log is {service.log}")
 
 
@@ -121,7 +123,7 @@ def show(service, players):
     arguments = ["--rate", str(RATE), "--count", str(FIRST), "--duplicates", "5", "--invalid", "1"]
     first = play(service, players, *arguments, "--ledger", str(ledger))
     print(f"Instagram sends {FIRST:,} deliveries, {RATE} a second, to {service.webhook}")
-    table = Table()
+    table = Table(read(service))
     while True:
         time.sleep(INTERVAL)
         service.check()
@@ -137,7 +139,7 @@ def show(service, players):
 
 def go_on(service, players):
     print(f"Instagram goes on, {RATE} deliveries a second, until Ctrl-C")
-    table = Table()
+    table = Table(read(service))
     player, started = None, 0.0
     while True:
         if player is None or player.poll() is not None:
@@ -201,19 +203,16 @@ class Table:
 
     HEAD = ("event type", "received", "stored", "duplicates", "dead", "waiting", "per second")
 
-    def __init__(self):
-        self.last = None
+    def __init__(self, metrics):
+        self.last = (time.monotonic(), metrics["received"])
         self.drawn = 0
 
     def draw(self, metrics):
         now = time.monotonic()
         if not metrics["known"]:
             return
-        last, self.last = self.last, (now, metrics["received"])
-        rates = {}
-        if last:
-            seconds = now - last[0]
-            rates = {kind: (n - last[1][kind]) / seconds for kind, n in metrics["received"].items()}
+        (then, before), self.last = self.last, (now, metrics["received"])
+        rates = {kind: (n - before[kind]) / (now - then) for kind, n in metrics["received"].items()}
         lines = self.lines(metrics, rates) if TERMINAL else [self.line(metrics, rates)]
         if self.drawn:
             sys.stdout.write(f"\x1b[{self.drawn}A\x1b[J")

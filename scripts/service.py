@@ -107,11 +107,15 @@ class Service:
                 stderr=output, start_new_session=True, **options,
             )
 
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
     def check(self):
         """Fails if the service has ended."""
         status = self.process.poll()
         if status is not None:
-            raise Failed(f"igstream serve ended (status {status}); its log ({self.log}) ends with\n{tail(self.log)}")
+            how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+            raise Failed(f"igstream serve ended ({how}); its log ({self.log}) ends with\n{tail(self.log)}")
 
     def wait_until_ready(self, seconds=60):
         until = time.monotonic() + seconds

@@ -13,6 +13,7 @@ import datetime
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,8 @@ Message = collections.namedtuple("Message", "subject headers body")
 
 
 def main():
+    # So that the service is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     binary = sys.argv[1] if len(sys.argv) > 1 else ROOT / "target" / "debug" / "igstream"
     with tempfile.TemporaryDirectory(prefix="igstream-client.") as home:
         service = Service(binary, home, environment(pathlib.Path(home)))

@@ -5,9 +5,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 use super::ManagedError;
 
@@ -19,6 +20,8 @@ const FALLBACK: &str = ".tools/bin/nats-server";
 /// Older ones can lose what they acknowledged under `sync_interval: always`: nats-server pull requests 8456 and
 /// 8475, in 2.14.6 and 2.15.0.
 const OLDEST: Version = Version(2, 14, 6);
+
+const SAYS_ITS_VERSION_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32, u32);
@@ -79,12 +82,14 @@ async fn check(path: PathBuf) -> Result<PathBuf, ManagedError> {
 }
 
 async fn ask_version(path: &Path) -> Result<Version, String> {
-    let output = Command::new(path)
+    let asked = Command::new(path)
         .arg("--version")
         .stdin(Stdio::null())
         .kill_on_drop(true)
-        .output()
+        .output();
+    let output = timeout(SAYS_ITS_VERSION_WITHIN, asked)
         .await
+        .map_err(|_| "it does not answer --version".to_owned())?
         .map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     parse_version(&said).ok_or_else(|| {

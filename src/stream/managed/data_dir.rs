@@ -83,10 +83,9 @@ impl DataDir {
         self.path.join("ports")
     }
 
-    /// Clears what an earlier server left, and writes the configuration of the next.
+    /// Clears the ports of an earlier server, and writes the configuration of the next.
     pub(super) fn prepare(&self) -> Result<(), ManagedError> {
         let ports = self.ports();
-        self.forget()?;
         absent_is_fine(fs::remove_dir_all(&ports)).map_err(ManagedError::io("clear", &ports))?;
         fs::create_dir(&ports).map_err(ManagedError::io("create", &ports))?;
         fs::write(self.conf(), SERVER_CONF).map_err(ManagedError::io("write", self.conf()))

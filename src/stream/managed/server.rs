@@ -84,6 +84,8 @@ impl ManagedServer {
         let mut listen = Listen::parse(&options.listen)?;
         let mut slot = data_dir.claim()?;
         listen.port = listen.port.or(slot.chosen_port);
+        // Before the lock is taken: held and recorded means that a server runs.
+        data_dir.forget()?;
         let binary = binary::find(options.server_binary.as_deref()).await?;
         let lock = lock::for_server(data_dir.path()).await?;
         listen.ensure_free().await?;
@@ -303,5 +305,26 @@ fn exit(status: io::Result<ExitStatus>, log: &RunLog) -> Exit {
     Exit {
         status,
         log_tail: log.tail(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_server_that_loses_the_race_for_its_port_says_which() {
+        let log_tail = "[FTL] Error listening on port: 127.0.0.1:4222, \
+                        \"listen tcp 127.0.0.1:4222: bind: address already in use\"";
+        let exit = Exit {
+            status: "exit status: 1".to_owned(),
+            log_tail: log_tail.to_owned(),
+        };
+        let error = ended_early(exit, &Listen::parse("127.0.0.1:4222").unwrap());
+        assert!(
+            matches!(&error, ManagedError::PortTaken { address } if address == "127.0.0.1:4222"),
+            "{error}"
+        );
     }
 }
