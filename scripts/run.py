@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 
-from service import ROOT, Failed, Service, end, in_use, is_free, stop_orphan, tail
+from service import ROOT, Failed, Service, built, end, in_use, is_free, stop_orphan, tail
 
 TYPES = (
     "message", "messaging_seen", "comment", "message_reactions", "mention", "live_comment", "story_mention",
@@ -76,8 +76,7 @@ def build():
     print(f"building igstream ({profile}; some minutes the first time)", flush=True)
     command = ["cargo", "build", "--quiet", "--locked", "--bin", "igstream"]
     subprocess.run(command + ["--release"] * release, cwd=ROOT, check=True)
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    return ROOT / target / profile / "igstream"
+    return built(profile)
 
 
 def environment():

@@ -22,6 +22,11 @@ class Failed(Exception):
     """What went wrong, in words for the person who started it."""
 
 
+def built(profile="debug"):
+    """Where cargo puts the binary."""
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / profile / "igstream"
+
+
 def http_get(url, timeout=2):
     """The status and the text of an answer; OSError if there is none."""
     try:
@@ -102,10 +107,13 @@ class Service:
         """Runs a command of igstream apart from the terminal, so that Ctrl-C is ours to pass on in good order."""
         with open(log, "ab") as output:
             options = {"stdout": output, **options}
-            return subprocess.Popen(
-                [self.binary, *arguments], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
-                stderr=output, start_new_session=True, **options,
-            )
+            try:
+                return subprocess.Popen(
+                    [self.binary, *arguments], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                    stderr=output, start_new_session=True, **options,
+                )
+            except OSError as error:
+                raise Failed(f"{self.binary} cannot be run ({error.strerror}): `cargo build` makes it") from error
 
     def runs(self):
         return self.process is not None and self.process.poll() is None

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / ".tools" / "python"), str(ROOT / "scripts")]
 
 import nats  # noqa: E402
 from nats.js.api import ConsumerConfig, DeliverPolicy  # noqa: E402
-from service import Failed, Service, free_address, tail  # noqa: E402
+from service import Failed, Service, built, free_address, tail  # noqa: E402
 
 DELIVERIES = 300
 SECRET, TOKEN = "independent-client-secret", "independent-client-token"
@@ -48,7 +48,7 @@ Message = collections.namedtuple("Message", "subject headers body")
 def main():
     # So that the service is stopped then, too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    binary = sys.argv[1] if len(sys.argv) > 1 else ROOT / "target" / "debug" / "igstream"
+    binary = sys.argv[1] if len(sys.argv) > 1 else built()
     with tempfile.TemporaryDirectory(prefix="igstream-client.") as home:
         service = Service(binary, home, environment(pathlib.Path(home)))
         try:
@@ -58,7 +58,9 @@ def main():
             status = service.stop(30)
             require(status == 0, f"igstream serve exits 0 when told to end, not {status}")
         except Failed as error:
-            sys.exit(f"independent client: {error}\n--- the service's log ends with\n{tail(service.log)}")
+            shown = str(service.log) in str(error)
+            log = "" if shown else f"\n--- the service's log ends with\n{tail(service.log)}"
+            sys.exit(f"independent client: {error}{log}")
         finally:
             service.stop()
     print(f"independent client: {summary}")
