@@ -4,4 +4,5 @@ pub mod config;
 pub mod instagram;
 pub mod journal;
 pub mod store;
+pub mod stream;
 pub mod telemetry;

@@ -1,0 +1,3 @@
+//! `JetStream`: the server igstream starts itself, and what it says to any.
+
+pub mod managed;
