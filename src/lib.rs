@@ -1,1 +1,2 @@
 //! igstream.
+pub mod lab;
