@@ -1,2 +1,3 @@
 //! igstream.
+pub mod cli;
 pub mod lab;

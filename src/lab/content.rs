@@ -133,7 +133,15 @@ impl Pen {
     pub fn username(&mut self) -> String {
         format!(
             "{}{}{}",
-            self.pick(&["maria", "j.doe", "_nora_", "studio.k", "ali", "yuki", "the_real_sam"]),
+            self.pick(&[
+                "maria",
+                "j.doe",
+                "_nora_",
+                "studio.k",
+                "ali",
+                "yuki",
+                "the_real_sam"
+            ]),
             self.pick(&["", ".", "_", "__"]),
             self.below(10_000)
         )

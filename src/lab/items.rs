@@ -74,7 +74,11 @@ fn comment(
     let person = account.person(pen);
     let from = From {
         id: if is_own { &account_id } else { &person.id },
-        username: if is_own { "the.account" } else { &person.username },
+        username: if is_own {
+            "the.account"
+        } else {
+            &person.username
+        },
         self_ig_scoped_id: is_own.then_some(person.id.as_str()),
     };
     let value = Comment {

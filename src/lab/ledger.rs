@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::traffic::{Delivery, Expectation};
+use super::delivery::{Delivery, Expectation};
 
 /// A file of one JSON object a line: one line an event sent. A delivery that has no readable item
 /// has one line whose `type` is null.
@@ -20,7 +20,9 @@ pub struct Ledger {
 
 /// The ledger's file cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the ledger {path} cannot be written: {source}; give --ledger a file in a directory that exists and has room")]
+#[error(
+    "the ledger {path} cannot be written: {source}; give --ledger a file in a directory that exists and has room"
+)]
 pub struct LedgerError {
     path: PathBuf,
     source: std::io::Error,

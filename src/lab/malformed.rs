@@ -11,12 +11,12 @@ use super::{cast::Account, content::Pen, items::Item, kind::Kind};
 #[must_use]
 pub fn malformed(pen: &mut Pen, account: &Account, kind: Kind, now_ms: u64) -> Item {
     let mut value = match kind {
-        Kind::Comment => change("comments", comment(pen, account)),
-        Kind::LiveComment => change("live_comments", comment(pen, account)),
-        Kind::Mention => change("mentions", json!({ "permalink_id": pen.id() })),
+        Kind::Comment => change("comments", &comment(pen, account)),
+        Kind::LiveComment => change("live_comments", &comment(pen, account)),
+        Kind::Mention => change("mentions", &json!({ "permalink_id": pen.id() })),
         Kind::StoryInsights => change(
             "story_insights",
-            json!({ "story_id": pen.id(), "impressions": 12, "reach": 9, "exits": -1 }),
+            &json!({ "story_id": pen.id(), "impressions": 12, "reach": 9, "exits": -1 }),
         ),
         Kind::Message => item(pen, account, now_ms, "message", json!({ "text": "hi" })),
         Kind::StoryMention => {
@@ -45,7 +45,7 @@ pub fn malformed(pen: &mut Pen, account: &Account, kind: Kind, now_ms: u64) -> I
     }
 }
 
-fn change(field: &str, value: Value) -> Value {
+fn change(field: &str, value: &Value) -> Value {
     json!({ "field": field, "value": value })
 }
 

@@ -121,7 +121,10 @@ mod tests {
     fn without_a_secret_it_says_where_to_put_one() {
         let error = Signer::new(&[]).err().unwrap().to_string();
         assert!(error.contains("instagram.app_secrets"), "{error}");
-        assert!(error.contains("IGSTREAM__INSTAGRAM__APP_SECRETS"), "{error}");
+        assert!(
+            error.contains("IGSTREAM__INSTAGRAM__APP_SECRETS"),
+            "{error}"
+        );
         assert!(Signer::new(&[String::new()]).is_err());
     }
 }
