@@ -1,6 +1,7 @@
 //! `igstream simulate`: plays Instagram against a running service.
 
 use std::{
+    io::Write,
     ops::RangeInclusive,
     path::PathBuf,
     process::ExitCode,
@@ -56,7 +57,7 @@ pub struct SimulateArgs {
     pub types: Vec<Kind>,
 
     /// How many accounts the events are about
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub accounts: u16,
 
     /// Items a delivery: a number, or a range like 1-3
@@ -80,7 +81,7 @@ pub struct SimulateArgs {
     pub invalid: f64,
 
     /// At most so many deliveries under way at once
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub connections: u16,
 
     /// For so long a delivery is posted again after a 5xx or no answer, before it counts as failed
@@ -212,23 +213,33 @@ fn progress_bar(args: &SimulateArgs) -> ProgressBar {
 }
 
 fn print(args: &SimulateArgs, report: &Report) -> anyhow::Result<()> {
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+    let summary = &report.summary;
+    let text = if args.json {
+        serde_json::to_string_pretty(report)?
     } else {
-        println!("{}", tables(&report.summary));
-    }
-    for complaint in &report.summary.complaints {
-        eprintln!("{complaint}");
-    }
-    if let Some(reason) = &report.summary.stopped {
-        eprintln!("stopped: {reason}");
-    }
-    if report.summary.statuses.contains_key(&401) && report.summary.unexpected > 0 {
-        eprintln!(
-            "signatures were refused: instagram.app_secrets must hold the service's own secrets"
-        );
+        tables(summary)
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    for remark in remarks(args, summary) {
+        eprintln!("{remark}");
     }
     Ok(())
+}
+
+/// What a person should know beside the figures.
+fn remarks(args: &SimulateArgs, summary: &Summary) -> Vec<String> {
+    let mut remarks = summary.complaints.clone();
+    if remarks.iter().any(|remark| remark.contains("answered 401")) {
+        let mend = "instagram.app_secrets must hold the secrets that the service has";
+        remarks.push(format!("signatures were refused: {mend}"));
+    }
+    if let Some(reason) = &summary.stopped {
+        remarks.push(format!("stopped: {reason}"));
+    } else if summary.deliveries_per_second < args.rate * 0.95 {
+        let mend = "the service is slower, or needs more --connections to be kept busy";
+        remarks.push(format!("the rate asked for was not reached: {mend}"));
+    }
+    remarks
 }
 
 fn tables(summary: &Summary) -> String {
@@ -245,9 +256,14 @@ fn tables(summary: &Summary) -> String {
             count.repeated.to_string(),
         ]);
     }
-    let mut answers = table(["answer", "deliveries", ""]);
+    let mut answers = table(["answer", "deliveries"]);
     for (status, count) in &summary.statuses {
-        answers.add_row([status.to_string(), count.to_string(), String::new()]);
+        answers.add_row([status.to_string(), count.to_string()]);
+    }
+    let answered: u64 = summary.statuses.values().sum();
+    if answered < summary.deliveries {
+        let unanswered = summary.deliveries - answered;
+        answers.add_row(["none".to_owned(), unanswered.to_string()]);
     }
     let latency = summary.latency_ms;
     format!(
@@ -266,10 +282,10 @@ fn tables(summary: &Summary) -> String {
     )
 }
 
-fn table(header: [&str; 3]) -> Table {
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();
     table.set_header(header);
-    for index in 1..3 {
+    for index in 1..COLUMNS {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -315,5 +331,68 @@ fn batch(text: &str) -> Result<RangeInclusive<usize>, String> {
         // Instagram puts at most 1,000 updates into a delivery.
         (Ok(least), Ok(most)) if 1 <= least && least <= most && most <= 1_000 => Ok(least..=most),
         _ => Err("give a number from 1 to 1000, or a range of them like 1-3".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn parse(arguments: &str) -> Result<SimulateArgs, String> {
+        let words = std::iter::once("simulate").chain(arguments.split_whitespace());
+        Cli::try_parse_from(words)
+            .map(|cli| cli.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_unknown_type_is_answered_with_the_nine() {
+        let error = parse("--types comment,follow").unwrap_err();
+        for kind in Kind::ALL {
+            assert!(error.contains(kind.name()), "{error}");
+        }
+    }
+
+    #[test]
+    fn types_and_batches_are_read() {
+        let args = parse("--types comment,story_mention --batch 2-5 --rate 0").unwrap();
+        assert_eq!(args.types, [Kind::Comment, Kind::StoryMention]);
+        assert_eq!(args.batch, 2..=5);
+        assert_eq!(parse("--batch 4").unwrap().batch, 4..=4);
+        assert_eq!(parse("").unwrap().batch, 1..=3);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for wrong in [
+            "--batch 0",
+            "--batch 3-1",
+            "--rate -1",
+            "--rate NaN",
+            "--duplicates 101",
+            "--invalid -1",
+            "--connections 0",
+            "--accounts 0",
+            "--duration inf",
+            "--count 5 --duration 5",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_secret_nothing_is_sent() {
+        let error = run(&parse("").unwrap(), &[]).await.unwrap_err();
+        assert!(error.to_string().contains("instagram.app_secrets"));
+        assert!(error.is::<crate::lab::signer::NoSecret>());
     }
 }

@@ -28,10 +28,10 @@ pub fn account_ids(count: usize) -> Vec<String> {
 pub struct Account {
     /// `entry.id`.
     pub id: Arc<str>,
-    /// Its posts and reels, media ids.
-    pub posts: Vec<String>,
-    /// Who writes to it.
-    pub people: Vec<Person>,
+    /// Its posts and reels, media ids; made up as they are needed.
+    posts: Vec<String>,
+    /// Who writes to it; likewise.
+    people: Vec<Person>,
     /// The last comment, to be replied to.
     pub last_comment: Option<String>,
     /// The last story that insights were sent of, and their `entry.time`.
@@ -69,13 +69,13 @@ pub struct Sent {
 
 /// The cast of a run.
 #[must_use]
-pub fn accounts(pen: &mut Pen, count: usize) -> Vec<Account> {
+pub fn accounts(count: usize) -> Vec<Account> {
     account_ids(count)
         .into_iter()
         .map(|id| Account {
             id: id.into(),
-            posts: (0..POSTS_PER_ACCOUNT).map(|_| pen.id()).collect(),
-            people: (0..PEOPLE_PER_ACCOUNT).map(|_| Person::new(pen)).collect(),
+            posts: Vec::new(),
+            people: Vec::new(),
             last_comment: None,
             last_story: None,
         })
@@ -85,13 +85,20 @@ pub fn accounts(pen: &mut Pen, count: usize) -> Vec<Account> {
 impl Account {
     /// One of the people.
     pub fn person(&mut self, pen: &mut Pen) -> &mut Person {
-        let index = pen.below(self.people.len());
+        let index = pen.below(PEOPLE_PER_ACCOUNT).min(self.people.len());
+        if index == self.people.len() {
+            self.people.push(Person::new(pen));
+        }
         &mut self.people[index]
     }
 
     /// One of the posts.
-    pub fn post(&self, pen: &mut Pen) -> &str {
-        &self.posts[pen.below(self.posts.len())]
+    pub fn post(&mut self, pen: &mut Pen) -> &str {
+        let index = pen.below(POSTS_PER_ACCOUNT).min(self.posts.len());
+        if index == self.posts.len() {
+            self.posts.push(pen.id());
+        }
+        &self.posts[index]
     }
 }
 
@@ -100,7 +107,7 @@ impl Person {
         Self {
             id: pen.scoped_id(),
             username: pen.username(),
-            messages: VecDeque::with_capacity(REMEMBERED_MESSAGES),
+            messages: VecDeque::new(),
         }
     }
 
@@ -136,7 +143,7 @@ impl Person {
         fits: impl Fn(&Sent) -> bool,
     ) -> &mut Sent {
         let index = self.position(pen, fits).unwrap_or_else(|| {
-            self.send(pen, true, now_ms);
+            self.send(pen, true, now_ms.saturating_sub(60_000));
             self.messages.len() - 1
         });
         &mut self.messages[index]

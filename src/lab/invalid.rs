@@ -79,7 +79,7 @@ impl Traffic {
         let account = self.account_index(None);
         let bad = [Arc::new(malformed(
             &mut self.pen,
-            &self.cast[account],
+            &mut self.cast[account],
             kind,
             now_ms,
         ))];

@@ -9,7 +9,7 @@ use super::{cast::Account, content::Pen, items::Item, kind::Kind};
 /// An item of `kind` without its identity, missing or null. No two are alike, since an unknown
 /// item is recognised by a digest of itself: each has an id of its own somewhere.
 #[must_use]
-pub fn malformed(pen: &mut Pen, account: &Account, kind: Kind, now_ms: u64) -> Item {
+pub fn malformed(pen: &mut Pen, account: &mut Account, kind: Kind, now_ms: u64) -> Item {
     let mut value = match kind {
         Kind::Comment => change("comments", &comment(pen, account)),
         Kind::LiveComment => change("live_comments", &comment(pen, account)),
@@ -49,7 +49,7 @@ fn change(field: &str, value: &Value) -> Value {
     json!({ "field": field, "value": value })
 }
 
-fn comment(pen: &mut Pen, account: &Account) -> Value {
+fn comment(pen: &mut Pen, account: &mut Account) -> Value {
     json!({
         "from": { "id": pen.scoped_id(), "username": pen.username() },
         "media": { "id": account.post(pen), "media_product_type": "FEED" },

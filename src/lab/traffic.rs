@@ -15,8 +15,8 @@ use super::{
     wire::Escaping,
 };
 
-/// How many deliveries are kept to be told again.
-const REMEMBERED_DELIVERIES: usize = 2_000;
+/// How many items are kept to be told again.
+const REMEMBERED_ITEMS: usize = 4_000;
 /// What "a moment later" means: told again within so many deliveries.
 const MOMENT: usize = 8;
 
@@ -68,6 +68,7 @@ pub struct Traffic {
     weights: u32,
     pub(super) invalid_sent: u64,
     recent: VecDeque<Kept>,
+    kept_items: usize,
 }
 
 /// A delivery that can be told again.
@@ -84,17 +85,18 @@ impl Traffic {
         if plan.kinds.is_empty() {
             plan.kinds = Kind::ALL.to_vec();
         }
-        let mut pen = Pen::new(Xoshiro256PlusPlus::seed_from_u64(plan.seed));
+        let pen = Pen::new(Xoshiro256PlusPlus::seed_from_u64(plan.seed));
         let accounts = plan.accounts.max(1);
         Self {
-            cast: cast::accounts(&mut pen, accounts),
-            untold: cast::accounts(&mut pen, accounts),
+            cast: cast::accounts(accounts),
+            untold: cast::accounts(accounts),
             weights: plan.kinds.iter().map(|kind| kind.weight()).sum(),
             plan,
             pen,
             number: 0,
             invalid_sent: 0,
-            recent: VecDeque::with_capacity(REMEMBERED_DELIVERIES),
+            recent: VecDeque::new(),
+            kept_items: 0,
         }
     }
 
@@ -147,15 +149,18 @@ impl Traffic {
     fn fresh(&mut self) -> Delivery {
         let items = self.items(Cast::Told);
         let body = body("instagram", &items);
-        if self.recent.len() == REMEMBERED_DELIVERIES {
-            self.recent.pop_front();
-        }
         let events = told(&items, Expectation::Stored);
-        self.recent.push_back(Kept {
-            body: body.clone(),
-            items,
-        });
+        self.keep(body.clone(), items);
         self.accepted(body, events)
+    }
+
+    fn keep(&mut self, body: Bytes, items: Vec<Arc<Item>>) {
+        self.kept_items += items.len();
+        self.recent.push_back(Kept { body, items });
+        while self.kept_items > REMEMBERED_ITEMS && self.recent.len() > 1 {
+            let forgotten = self.recent.pop_front();
+            self.kept_items -= forgotten.map_or(0, |kept| kept.items.len());
+        }
     }
 
     /// An earlier delivery, a moment or a long time later; byte for byte, or its items (some of
