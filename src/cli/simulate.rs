@@ -9,7 +9,6 @@ use std::{
 };
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
-use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -217,7 +216,7 @@ fn print(args: &SimulateArgs, report: &Report) -> anyhow::Result<()> {
     let text = if args.json {
         serde_json::to_string_pretty(report)?
     } else {
-        tables(summary)
+        summary.to_string()
     };
     writeln!(std::io::stdout(), "{text}")?;
     for remark in remarks(args, summary) {
@@ -240,57 +239,6 @@ fn remarks(args: &SimulateArgs, summary: &Summary) -> Vec<String> {
         remarks.push(format!("the rate asked for was not reached: {mend}"));
     }
     remarks
-}
-
-fn tables(summary: &Summary) -> String {
-    let mut types = table(["event type", "sent", "of them repeated"]);
-    for (event_type, count) in &summary.types {
-        let name = match *event_type {
-            "unknown" => "unknown (malformed)",
-            "none" => "(no readable item)",
-            name => name,
-        };
-        types.add_row([
-            name.to_owned(),
-            count.sent.to_string(),
-            count.repeated.to_string(),
-        ]);
-    }
-    let mut answers = table(["answer", "deliveries"]);
-    for (status, count) in &summary.statuses {
-        answers.add_row([status.to_string(), count.to_string()]);
-    }
-    let answered: u64 = summary.statuses.values().sum();
-    if answered < summary.deliveries {
-        let unanswered = summary.deliveries - answered;
-        answers.add_row(["none".to_owned(), unanswered.to_string()]);
-    }
-    let latency = summary.latency_ms;
-    format!(
-        "{types}\n{answers}\n\
-         {} deliveries ({} events) in {:.1} s: {:.0} deliveries/s; p50 {:.1} ms, p99 {:.1} ms\n\
-         retried {}, failed {}, answered otherwise than expected {}",
-        summary.deliveries,
-        summary.events,
-        summary.seconds,
-        summary.deliveries_per_second,
-        latency.p50,
-        latency.p99,
-        summary.retried,
-        summary.failed,
-        summary.unexpected
-    )
-}
-
-fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
-    let mut table = Table::new();
-    table.set_header(header);
-    for index in 1..COLUMNS {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
 }
 
 fn kinds() -> impl TypedValueParser<Value = Kind> {

@@ -12,10 +12,11 @@
 //! - [`cast`]: accounts, the people who write to them, and what they said before
 //! - [`content`]: ids and texts
 //! - [`shapes`], [`wire`]: Instagram's JSON, and Meta's way to escape it
-//! - [`items`]: one item of each type; [`malformed`]: one that must end as a dead letter
+//! - [`items`], `messaging`: one item of each type; [`malformed`]: one that must end as a dead letter
 //! - [`traffic`]: deliveries and repeats; [`invalid`]: what must not be accepted
 //! - [`delivery`]: the bytes, and what must become of each event in them
-//! - [`signer`], [`player`], [`ledger`], [`summary`]: sending them and telling what happened
+//! - [`signer`], [`player`], `post`: sending them at a pace, again if need be
+//! - [`ledger`], [`summary`]: telling what happened
 
 pub mod cast;
 pub mod content;
@@ -25,7 +26,10 @@ pub mod items;
 pub mod kind;
 pub mod ledger;
 pub mod malformed;
+mod messaging;
 pub mod player;
+mod post;
+mod report;
 pub mod shapes;
 pub mod signer;
 pub mod summary;

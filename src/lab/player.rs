@@ -2,7 +2,6 @@
 //! if the answer is a 5xx or none.
 
 use std::{
-    error::Error,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,24 +9,17 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{
-    Client, Url,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
-    redirect::Policy,
-};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{
     delivery::Delivery,
     ledger::{Ledger, LedgerError},
+    post::{Answer, Poster, is_to_be_retried},
     signer::Signer,
     summary::{Summary, Tally},
     traffic::Traffic,
 };
 
-/// Meta waits up to 20 s for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Longer than any run.
@@ -84,38 +76,6 @@ pub enum PlayError {
     Histogram(#[from] hdrhistogram::CreationError),
 }
 
-/// How a delivery was answered in the end.
-pub(super) struct Answer {
-    /// The last attempt's HTTP status, if it got one.
-    pub status: Option<u16>,
-    /// Posted more than once.
-    pub retried: bool,
-    /// How long the last attempt took.
-    pub latency: Duration,
-    /// Why the last attempt got no status.
-    pub error: Option<String>,
-}
-
-pub(super) enum Verdict {
-    AsExpected,
-    Unexpected,
-    Failed,
-}
-
-impl Answer {
-    pub(super) fn verdict(&self, expected: u16) -> Verdict {
-        match self.status {
-            Some(status) if status == expected => Verdict::AsExpected,
-            Some(status) if !is_to_be_retried(status) => Verdict::Unexpected,
-            _ => Verdict::Failed,
-        }
-    }
-}
-
-const fn is_to_be_retried(status: u16) -> bool {
-    status >= 500 || status == 429
-}
-
 /// Plays `traffic` until the end of `play`, or until `stop` is ready; `on_answer` is called once a
 /// delivery. What is under way when it stops is finished first.
 ///
@@ -130,14 +90,11 @@ pub async fn play(
     stop: impl Future<Output = ()> + Send + 'static,
     on_answer: impl Fn() + Send + Sync + 'static,
 ) -> Result<Summary, PlayError> {
-    let url = parse_url(&play.url)?;
-    let client = client(play.connections).map_err(PlayError::Client)?;
+    let poster = Poster::new(&play.url, play.connections, signer)?;
     let connections = play.connections.max(1);
     let run = Arc::new(Run {
         play,
-        url,
-        client,
-        signer,
+        poster,
         ledger,
         source: Mutex::new(traffic.enumerate()),
         started: Instant::now(),
@@ -173,39 +130,10 @@ async fn run_connections(run: &Arc<Run>, connections: usize) -> Result<Tally, Pl
     Ok(total)
 }
 
-fn parse_url(text: &str) -> Result<Url, PlayError> {
-    let wrong = |reason: String| PlayError::Url {
-        url: text.to_owned(),
-        reason,
-    };
-    let url = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
-    if matches!(url.scheme(), "http" | "https") {
-        Ok(url)
-    } else {
-        Err(wrong(format!("{} is not http or https", url.scheme())))
-    }
-}
-
-fn client(connections: usize) -> reqwest::Result<Client> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static("facebookexternalua"));
-    Client::builder()
-        .default_headers(headers)
-        .no_proxy()
-        .redirect(Policy::none())
-        .pool_max_idle_per_host(connections)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(ANSWER_TIMEOUT)
-        .build()
-}
-
 /// What the connections share.
 struct Run {
     play: Play,
-    url: Url,
-    client: Client,
-    signer: Signer,
+    poster: Poster,
     ledger: Option<Ledger>,
     /// Making a delivery up takes microseconds, so a lock serves better than a task of its own.
     source: Mutex<std::iter::Enumerate<Traffic>>,
@@ -295,7 +223,7 @@ impl Run {
         let mut pause = FIRST_PAUSE;
         let mut retried = false;
         loop {
-            let answer = self.attempt(delivery, retried).await;
+            let answer = self.poster.attempt(delivery, retried).await;
             if answer
                 .status
                 .is_some_and(|status| !is_to_be_retried(status))
@@ -324,58 +252,12 @@ impl Run {
             let patience = self.play.patience.as_secs_f64();
             self.stop_because(&format!(
                 "nothing was accepted at {} for {patience:.1} s; is the service running there?",
-                self.url
+                self.play.url
             ));
         }
-    }
-
-    async fn attempt(&self, delivery: &Delivery, retried: bool) -> Answer {
-        let begun = Instant::now();
-        let outcome = self.post(delivery).await;
-        let latency = begun.elapsed();
-        let (status, error) = match outcome {
-            Ok(status) => (Some(status), None),
-            Err(error) => (None, Some(root_cause(&error))),
-        };
-        Answer {
-            status,
-            retried,
-            latency,
-            error,
-        }
-    }
-
-    async fn post(&self, delivery: &Delivery) -> reqwest::Result<u16> {
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .body(delivery.body.clone());
-        let signature = self
-            .signer
-            .header(delivery.number, delivery.signing, &delivery.body);
-        if let Some(signature) = signature {
-            request = request.header("x-hub-signature-256", signature);
-        }
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        // Only an answer read to its end leaves the connection to the next delivery.
-        response.bytes().await?;
-        Ok(status)
     }
 }
 
 fn millis_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    if error.is_timeout() {
-        format!("no answer in time ({cause})")
-    } else {
-        cause.to_string()
-    }
 }

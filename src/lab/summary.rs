@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     delivery::{Delivery, Expectation},
-    player::{Answer, Verdict},
+    post::{Answer, Verdict},
 };
 
 /// How many deliveries that went wrong are described; the others are only counted.
