@@ -14,9 +14,14 @@
 //! | [`supervisor`] | who runs, who failed, when it is tried again |
 //! | [`watch`] | what is sampled each second: depths, ages, sizes |
 //! | [`telemetry`] | names of metrics, their listener, the log |
+//! | [`service`] | puts it all together, and takes it down again |
+//! | [`api`] | what operators ask over HTTP |
+//! | [`cli`] | a file a command |
 //! | [`config`] | layers, and errors that name key and origin |
 //! | [`lab`] | Instagram, played |
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod handlers;
 pub mod instagram;
@@ -24,6 +29,7 @@ pub mod journal;
 pub mod lab;
 pub mod publisher;
 pub mod receiver;
+pub mod service;
 pub mod store;
 pub mod stream;
 pub mod supervisor;

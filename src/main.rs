@@ -1,27 +1,28 @@
-//! Tries the simulator.
+//! Reads the command line and runs one command.
+
+use std::process::ExitCode;
+
 use clap::Parser;
+use igstream::cli::Cli;
+use igstream::config::ConfigError;
 
-#[derive(Parser)]
-#[command(name = "igstream")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(clap::Subcommand)]
-enum Command {
-    Simulate(igstream::cli::simulate::SimulateArgs),
-}
+/// Wrong usage or configuration.
+const WRONG_CONFIGURATION: u8 = 2;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<std::process::ExitCode> {
+async fn main() -> ExitCode {
+    // Two providers may be compiled in by dependencies: the choice is made here.
+    // An error only says that it was made before.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Command::Simulate(args) = Cli::parse().command;
-    let secrets: Vec<String> = std::env::var("IGSTREAM__INSTAGRAM__APP_SECRETS")
-        .unwrap_or_default()
-        .split(',')
-        .filter(|secret| !secret.is_empty())
-        .map(str::to_owned)
-        .collect();
-    igstream::cli::simulate::run(&args, &secrets).await
+    match Cli::parse().run().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("igstream: {error:#}");
+            if error.is::<ConfigError>() {
+                ExitCode::from(WRONG_CONFIGURATION)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::delivery::{Delivery, Origin, RawItem, items, readable};
-use super::identity::{column_id, receipt_id};
+use super::identity::{self, Part, column_id, receipt_id};
 use super::item::Item;
 use super::json;
 use super::time::{self, serde_canonical};
@@ -146,6 +146,39 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
         raw: as_received(&delivery.body, &raw.range).or_else(|| raw_value(raw.text)),
         raw_omitted: false,
         place: raw.place.clone(),
+    }
+}
+
+/// The one event of a delivery that cannot be understood at all: its place is
+/// the whole delivery, and it is malformed.
+#[must_use]
+pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event {
+    let digest = identity::digest(&String::from_utf8_lossy(&delivery.body));
+    let mut data = Map::new();
+    data.insert(
+        MALFORMED_KEY.to_owned(),
+        Value::from("a delivery that cannot be understood"),
+    );
+    Event {
+        receipt_id: receipt_id(delivery.id, ""),
+        event_id: identity::event_id(
+            types::UNKNOWN.name,
+            &[Part::Word(&digest), Part::Next(None)],
+        ),
+        event_type: types::UNKNOWN.name.to_owned(),
+        ig_account_id: String::new(),
+        object_type: "delivery".to_owned(),
+        object_id: None,
+        sender_ig_id: None,
+        sender_username: None,
+        recipient_ig_id: None,
+        occurred_at: delivery.received_at,
+        received_at: delivery.received_at,
+        delivery_id: delivery.id,
+        data,
+        raw,
+        raw_omitted: false,
+        place: String::new(),
     }
 }
 

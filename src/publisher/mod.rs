@@ -84,8 +84,10 @@ impl Publisher {
         }
         let freshness = freshness(&read);
         let max_payload = self.connection.max_payload();
-        let outgoing: Vec<Outgoing> =
-            events.iter().map(|event| Outgoing::event(event, max_payload)).collect::<Result<_, _>>()?;
+        let outgoing: Vec<Outgoing> = events
+            .iter()
+            .map(|event| Outgoing::event(event, max_payload))
+            .collect::<Result<_, _>>()?;
         self.send(&outgoing, freshness, &read).await;
         for message in &read {
             if let Err(error) = message.ack().await {
@@ -128,8 +130,13 @@ impl Publisher {
 
     fn count(&mut self, events: &[Event]) {
         for event in events {
-            let name = crate::instagram::types::by_name(&event.event_type).map_or("unknown", |found| found.name);
-            self.metrics.entry(event.event_type.clone()).or_insert_with(|| TypeMetrics::new(name)).received.increment(1);
+            let name = crate::instagram::types::by_name(&event.event_type)
+                .map_or("unknown", |found| found.name);
+            self.metrics
+                .entry(event.event_type.clone())
+                .or_insert_with(|| TypeMetrics::new(name))
+                .received
+                .increment(1);
         }
     }
 }
@@ -137,7 +144,11 @@ impl Publisher {
 /// What was fetched before may have been published before.
 fn freshness(read: &[Message]) -> Freshness {
     let is_first = |message: &Message| message.info().is_ok_and(|info| info.delivered == 1);
-    if read.iter().all(is_first) { Freshness::Fresh } else { Freshness::Repeated }
+    if read.iter().all(is_first) {
+        Freshness::Fresh
+    } else {
+        Freshness::Repeated
+    }
 }
 
 /// The events of a delivery. One that cannot be understood without a panic is

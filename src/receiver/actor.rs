@@ -72,11 +72,23 @@ pub struct ReceiverHandle(watch::Receiver<Option<ActorRef<ReceiverMessage>>>);
 
 impl ReceiverHandle {
     /// Returns when `delivery` is durable, at the latest at `deadline`.
-    pub async fn accept(&self, delivery: Verified, permit: Permit, deadline: Instant) -> Result<(), NotAccepted> {
+    pub async fn accept(
+        &self,
+        delivery: Verified,
+        permit: Permit,
+        deadline: Instant,
+    ) -> Result<(), NotAccepted> {
         let (answer, answered) = oneshot::channel();
         let receiver = self.0.borrow().clone().ok_or(NotAccepted::NotRunning)?;
-        let waiting = Waiting { delivery, deadline, answer, _permit: permit };
-        receiver.cast(ReceiverMessage::Accept(waiting)).map_err(|_| NotAccepted::NotRunning)?;
+        let waiting = Waiting {
+            delivery,
+            deadline,
+            answer,
+            _permit: permit,
+        };
+        receiver
+            .cast(ReceiverMessage::Accept(waiting))
+            .map_err(|_| NotAccepted::NotRunning)?;
         match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(NotAccepted::NotRunning),
@@ -114,8 +126,16 @@ impl Actor for Receiver {
     type State = Queue;
     type Arguments = Connection;
 
-    async fn pre_start(&self, _: ActorRef<Self::Msg>, connection: Connection) -> Result<Queue, ActorProcessingErr> {
-        Ok(Queue { connection, waiting: VecDeque::new(), under_way: false })
+    async fn pre_start(
+        &self,
+        _: ActorRef<Self::Msg>,
+        connection: Connection,
+    ) -> Result<Queue, ActorProcessingErr> {
+        Ok(Queue {
+            connection,
+            waiting: VecDeque::new(),
+            under_way: false,
+        })
     }
 
     async fn handle(
@@ -146,7 +166,12 @@ impl Queue {
         self.under_way = true;
         tokio::spawn(async move {
             let published = publish(&connection, &message, last).await;
-            debug!(deliveries = frame.len(), bytes = message.body.len(), durable = published.is_ok(), "deliveries received");
+            debug!(
+                deliveries = frame.len(),
+                bytes = message.body.len(),
+                durable = published.is_ok(),
+                "deliveries received"
+            );
             for waiting in frame {
                 // Whoever does not wait any more has answered 503 already.
                 let _ = waiting.answer.send(published.clone());
@@ -168,7 +193,9 @@ fn next_frame(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
         if !frame.is_empty() && (frame.len() == FRAME_DELIVERIES || bytes + weight > FRAME_BYTES) {
             break;
         }
-        let Some(next) = waiting.pop_front() else { break };
+        let Some(next) = waiting.pop_front() else {
+            break;
+        };
         if next.answer.is_closed() {
             continue;
         }
@@ -184,13 +211,26 @@ fn pack(frame: &[Waiting]) -> Result<Outgoing, journal::JournalError> {
     let body: Bytes = journal::pack(frame.iter().map(|waiting| waiting.delivery.delivery()))?;
     let mut headers = HeaderMap::new();
     headers.insert(MESSAGE_ID, Uuid::now_v7().to_string());
-    Ok(Outgoing { subject: DELIVERIES_SUBJECT.to_owned(), headers, body })
+    Ok(Outgoing {
+        subject: DELIVERIES_SUBJECT.to_owned(),
+        headers,
+        body,
+    })
 }
 
 /// Sends the same message until it is acknowledged or nobody waits any more.
-async fn publish(connection: &Connection, message: &Outgoing, deadline: Instant) -> Result<(), NotAccepted> {
+async fn publish(
+    connection: &Connection,
+    message: &Outgoing,
+    deadline: Instant,
+) -> Result<(), NotAccepted> {
     loop {
-        let error = match tokio::time::timeout_at(deadline, publish_one(&connection.publish, message)).await {
+        let error = match tokio::time::timeout_at(
+            deadline,
+            publish_one(&connection.publish, message),
+        )
+        .await
+        {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error @ PublishError::Full(_))) => {
                 warn!(%error, "the journal is full: deliveries are answered 503");
@@ -200,7 +240,10 @@ async fn publish(connection: &Connection, message: &Outgoing, deadline: Instant)
             Err(_) => "no acknowledgement in time".to_owned(),
         };
         if Instant::now() + PAUSE_BEFORE_RESEND >= deadline {
-            warn!(error, "deliveries could not be made durable in time: they are answered 503");
+            warn!(
+                error,
+                "deliveries could not be made durable in time: they are answered 503"
+            );
             return Err(NotAccepted::TooLate);
         }
         tokio::time::sleep(PAUSE_BEFORE_RESEND).await;

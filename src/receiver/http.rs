@@ -59,24 +59,45 @@ pub struct ReceiverState {
 
 /// The routes.
 pub fn routes(state: ReceiverState) -> Router {
-    Router::new().route(PATH, get(handshake).post(deliver)).with_state(state)
+    Router::new()
+        .route(PATH, get(handshake).post(deliver))
+        .with_state(state)
 }
 
 /// Answers the challenge of whoever knows the verify token.
-async fn handshake(State(state): State<ReceiverState>, Query(query): Query<HashMap<String, String>>) -> Response {
+async fn handshake(
+    State(state): State<ReceiverState>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
     let parameter = |name: &str| {
         // PHP-style names are seen behind some proxies.
-        query.get(&format!("hub.{name}")).or_else(|| query.get(&format!("hub_{name}"))).map(String::as_str)
+        query
+            .get(&format!("hub.{name}"))
+            .or_else(|| query.get(&format!("hub_{name}")))
+            .map(String::as_str)
     };
-    let (Some(mode), Some(token), Some(challenge)) =
-        (parameter("mode"), parameter("verify_token"), parameter("challenge"))
-    else {
-        return refuse(StatusCode::BAD_REQUEST, "hub.mode, hub.verify_token and hub.challenge are needed");
+    let (Some(mode), Some(token), Some(challenge)) = (
+        parameter("mode"),
+        parameter("verify_token"),
+        parameter("challenge"),
+    ) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "hub.mode, hub.verify_token and hub.challenge are needed",
+        );
     };
     if mode != "subscribe" || !is_same(token, &state.verify_token) {
-        return refuse(StatusCode::FORBIDDEN, "hub.mode is not subscribe, or hub.verify_token is not the configured one");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "hub.mode is not subscribe, or hub.verify_token is not the configured one",
+        );
     }
-    (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], challenge.to_owned()).into_response()
+    (
+        StatusCode::OK,
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        challenge.to_owned(),
+    )
+        .into_response()
 }
 
 /// Digests are compared, so that the time it takes says nothing of the token.
@@ -98,31 +119,55 @@ async fn deliver(State(state): State<ReceiverState>, headers: HeaderMap, body: B
     response
 }
 
-async fn receive(state: &ReceiverState, headers: &HeaderMap, body: Body, arrived: Instant) -> Result<(), Refusal> {
+async fn receive(
+    state: &ReceiverState,
+    headers: &HeaderMap,
+    body: Body,
+    arrived: Instant,
+) -> Result<(), Refusal> {
     let received_at = Utc::now();
-    let limit = state.body_limit.min(state.connection.max_payload().saturating_sub(PAYLOAD_MARGIN_BYTES));
+    let limit = state.body_limit.min(
+        state
+            .connection
+            .max_payload()
+            .saturating_sub(PAYLOAD_MARGIN_BYTES),
+    );
     let length = announced_length(headers).unwrap_or(limit);
     if length > limit {
         return Err(Refusal::TooLarge(limit));
     }
     let permit = state.limits.take(length).ok_or(Refusal::Overloaded)?;
     let body = read(body, limit).await?;
-    let signature = headers.get(SIGNATURE_HEADER).map(header::HeaderValue::as_bytes);
+    let signature = headers
+        .get(SIGNATURE_HEADER)
+        .map(header::HeaderValue::as_bytes);
     let secret_id = state.secrets.verify(signature, &body)?.to_owned();
     let delivery = Delivery {
         id: Uuid::now_v7(),
-        received_at: received_at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(received_at),
-        signature: signature.map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default(),
+        received_at: received_at
+            .duration_trunc(TimeDelta::microseconds(1))
+            .unwrap_or(received_at),
+        signature: signature
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .unwrap_or_default(),
         secret_id,
         body,
     };
     let verified = Verified::new(delivery)?;
-    state.receiver.accept(verified, permit, arrived + state.accept_timeout).await?;
+    state
+        .receiver
+        .accept(verified, permit, arrived + state.accept_timeout)
+        .await?;
     Ok(())
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
@@ -131,7 +176,9 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limit)),
         Ok(Err(error)) => Err(Refusal::Incomplete(error.to_string())),
-        Err(_) => Err(Refusal::Incomplete(format!("it took longer than {BODY_TIMEOUT:?}"))),
+        Err(_) => Err(Refusal::Incomplete(format!(
+            "it took longer than {BODY_TIMEOUT:?}"
+        ))),
     }
 }
 
@@ -181,12 +228,20 @@ impl IntoResponse for Refusal {
         let status = self.status();
         let mut response = refuse(status, &self.to_string());
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER));
+            response.headers_mut().insert(
+                header::RETRY_AFTER,
+                header::HeaderValue::from_static(RETRY_AFTER),
+            );
         }
         response
     }
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{reason}\n")).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        format!("{reason}\n"),
+    )
+        .into_response()
 }

@@ -65,7 +65,10 @@ pub async fn publish_all(
         if freshness == Freshness::Fresh && chunk.len() >= SMALLEST_BATCH {
             match publish_atomically(connection, chunk).await {
                 Ok(()) => continue,
-                Err(reason) => debug!(reason, "an atomic batch was not taken; sending its messages one by one"),
+                Err(reason) => debug!(
+                    reason,
+                    "an atomic batch was not taken; sending its messages one by one"
+                ),
             }
         }
         publish_singly(connection, chunk).await?;
@@ -87,22 +90,35 @@ fn chunks(messages: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
     })
 }
 
-async fn publish_singly(connection: &Connection, messages: &[Outgoing]) -> Result<(), PublishError> {
-    stream::iter(messages)
-        .map(|message| publish_one(&connection.publish, message))
+async fn publish_singly(
+    connection: &Connection,
+    messages: &[Outgoing],
+) -> Result<(), PublishError> {
+    // Owned, since a borrowed one would tie this future to one lifetime.
+    stream::iter(messages.to_vec())
+        .map(|message| async move { publish_one(&connection.publish, &message).await })
         .buffer_unordered(WINDOW)
         .try_collect()
         .await
 }
 
 /// Publishes one message; one that is remembered counts as published.
-pub async fn publish_one(context: &jetstream::Context, message: &Outgoing) -> Result<(), PublishError> {
-    let sent = context.publish_with_headers(message.subject.clone(), message.headers.clone(), message.body.clone());
+pub async fn publish_one(
+    context: &jetstream::Context,
+    message: &Outgoing,
+) -> Result<(), PublishError> {
+    let sent = context.publish_with_headers(
+        message.subject.clone(),
+        message.headers.clone(),
+        message.body.clone(),
+    );
     let acknowledged = match sent.await {
         Ok(acknowledgement) => acknowledgement.await,
         Err(error) => Err(error),
     };
-    acknowledged.map(|_| ()).map_err(|error| refused(&error, &message.subject))
+    acknowledged
+        .map(|_| ())
+        .map_err(|error| refused(&error, &message.subject))
 }
 
 fn refused(error: &jetstream::context::PublishError, subject: &str) -> PublishError {
@@ -140,7 +156,8 @@ async fn publish_atomically(connection: &Connection, messages: &[Outgoing]) -> R
         let mut headers = message.headers.clone();
         headers.insert(BATCH_ID, batch.as_str());
         headers.insert(BATCH_SEQUENCE, (index + 1).to_string());
-        let sent = client.publish_with_headers(message.subject.clone(), headers, message.body.clone());
+        let sent =
+            client.publish_with_headers(message.subject.clone(), headers, message.body.clone());
         sent.await.map_err(|error| error.to_string())?;
     }
     let mut headers = last.headers.clone();
@@ -152,10 +169,15 @@ async fn publish_atomically(connection: &Connection, messages: &[Outgoing]) -> R
         .await
         .map_err(|_| "no answer to the commit in time".to_owned())?
         .map_err(|error| error.to_string())?;
-    let answer: BatchAnswer = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
+    let answer: BatchAnswer =
+        serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
     match answer.error {
         Some(error) => Err(error.to_string()),
         None if answer.stored == messages.len() => Ok(()),
-        None => Err(format!("{} of {} messages were committed", answer.stored, messages.len())),
+        None => Err(format!(
+            "{} of {} messages were committed",
+            answer.stored,
+            messages.len()
+        )),
     }
 }

@@ -66,7 +66,9 @@ impl Connection {
         let publishing = connect(options, "igstream publish").await?;
         let consuming = connect(options, "igstream consume").await?;
         Ok(Self {
-            publish: ContextBuilder::new().timeout(PUBLISH_TIMEOUT).build(publishing.clone()),
+            publish: ContextBuilder::new()
+                .timeout(PUBLISH_TIMEOUT)
+                .build(publishing.clone()),
             consume: ContextBuilder::new().timeout(API_TIMEOUT).build(consuming),
             publishing,
         })
@@ -102,9 +104,11 @@ async fn connect(options: &ConnectionOptions, name: &str) -> Result<Client, Conn
         .skip_subject_validation(true)
         .event_callback(log_event);
     if let Some(path) = &options.credentials_file {
-        connect = connect.credentials_file(path).await.map_err(|reason| ConnectionError::Credentials {
-            path: path.clone(),
-            reason,
+        connect = connect.credentials_file(path).await.map_err(|reason| {
+            ConnectionError::Credentials {
+                path: path.clone(),
+                reason,
+            }
         })?;
     }
     if let Some(path) = &options.tls_ca_file {
@@ -116,7 +120,10 @@ async fn connect(options: &ConnectionOptions, name: &str) -> Result<Client, Conn
     connect
         .connect(&options.urls)
         .await
-        .map_err(|reason| ConnectionError::Connect { hosts: hosts(&options.urls), reason })
+        .map_err(|reason| ConnectionError::Connect {
+            hosts: hosts(&options.urls),
+            reason,
+        })
 }
 
 async fn log_event(event: Event) {
@@ -129,6 +136,9 @@ async fn log_event(event: Event) {
 
 /// The URLs without user and password.
 fn hosts(urls: &[String]) -> String {
-    let bare = |url: &String| url.rsplit_once('@').map_or(url.clone(), |(_, host)| host.to_owned());
+    let bare = |url: &String| {
+        url.rsplit_once('@')
+            .map_or(url.clone(), |(_, host)| host.to_owned())
+    };
     urls.iter().map(bare).collect::<Vec<_>>().join(", ")
 }

@@ -27,9 +27,22 @@ impl Pull {
 
     /// What waits, at most `limit` messages and `max_bytes` bytes; when nothing
     /// waits, the first that comes within `wait`, and what comes with it.
-    pub async fn fetch(&self, limit: usize, max_bytes: usize, wait: Duration) -> Result<Vec<jetstream::Message>, FetchError> {
-        let fetch = self.0.fetch().max_messages(limit).max_bytes(max_bytes).expires(wait);
-        let mut batch = fetch.messages().await.map_err(|error| self.failed(&error))?;
+    pub async fn fetch(
+        &self,
+        limit: usize,
+        max_bytes: usize,
+        wait: Duration,
+    ) -> Result<Vec<jetstream::Message>, FetchError> {
+        let fetch = self
+            .0
+            .fetch()
+            .max_messages(limit)
+            .max_bytes(max_bytes)
+            .expires(wait);
+        let mut batch = fetch
+            .messages()
+            .await
+            .map_err(|error| self.failed(&error))?;
         let mut messages = Vec::new();
         while let Some(message) = batch.next().await {
             match message {
@@ -43,6 +56,9 @@ impl Pull {
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> FetchError {
-        FetchError { consumer: self.0.cached_info().name.clone(), reason: error.to_string() }
+        FetchError {
+            consumer: self.0.cached_info().name.clone(),
+            reason: error.to_string(),
+        }
     }
 }

@@ -42,7 +42,13 @@ pub struct NotAnEvent {
 impl Outgoing {
     /// The event as it came.
     pub fn event(event: &Event, max_payload: usize) -> Result<Self, serde_json::Error> {
-        Self::telling(Telling::Event, event.receipt_id.to_string(), event, &serde_json::Map::new(), max_payload)
+        Self::telling(
+            Telling::Event,
+            event.receipt_id.to_string(),
+            event,
+            &serde_json::Map::new(),
+            max_payload,
+        )
     }
 
     /// `telling` of `event`: `message_id` for the header that recognises it when
@@ -76,7 +82,10 @@ impl Outgoing {
 }
 
 /// Joined by hand: Serde cannot flatten a raw value.
-fn body(event: &Event, more: &serde_json::Map<String, Value>) -> Result<Vec<u8>, serde_json::Error> {
+fn body(
+    event: &Event,
+    more: &serde_json::Map<String, Value>,
+) -> Result<Vec<u8>, serde_json::Error> {
     let mut body = serde_json::to_vec(event)?;
     if !more.is_empty() {
         body.pop();
@@ -93,10 +102,16 @@ fn headers(telling: Telling, message_id: String, event: &Event) -> HeaderMap {
     headers.insert("ce-specversion", "1.0");
     headers.insert("ce-id", event.event_id.as_str());
     headers.insert("ce-type", telling.ce_type(&event.event_type));
-    headers.insert("ce-source", format!("/instagram/{}", subject_token(&event.ig_account_id)));
+    headers.insert(
+        "ce-source",
+        format!("/instagram/{}", subject_token(&event.ig_account_id)),
+    );
     headers.insert("ce-time", time::canonical(event.occurred_at));
     headers.insert("content-type", "application/json");
-    headers.insert("traceparent", traceparent(event.delivery_id, event.receipt_id));
+    headers.insert(
+        "traceparent",
+        traceparent(event.delivery_id, event.receipt_id),
+    );
     headers.insert(PLACE, event.place.as_str());
     headers.insert(MESSAGE_ID, message_id);
     headers
@@ -111,12 +126,16 @@ fn traceparent(delivery_id: Uuid, receipt_id: Uuid) -> String {
 
 /// Reads an event from a message.
 pub fn read_event(message: &async_nats::Message, sequence: u64) -> Result<Event, NotAnEvent> {
-    let mut event: Event = serde_json::from_slice(&message.payload).map_err(|reason| NotAnEvent {
-        subject: message.subject.to_string(),
-        sequence,
-        reason,
-    })?;
-    let place = message.headers.as_ref().and_then(|headers| headers.get(PLACE));
+    let mut event: Event =
+        serde_json::from_slice(&message.payload).map_err(|reason| NotAnEvent {
+            subject: message.subject.to_string(),
+            sequence,
+            reason,
+        })?;
+    let place = message
+        .headers
+        .as_ref()
+        .and_then(|headers| headers.get(PLACE));
     event.place = place.map(ToString::to_string).unwrap_or_default();
     Ok(event)
 }

@@ -47,7 +47,10 @@ impl Telling {
             Self::DeadLetter => "dead_letters",
             Self::Reprocess => "reprocess",
         };
-        format!("instagram.{word}.{event_type}.{}", subject_token(ig_account_id))
+        format!(
+            "instagram.{word}.{event_type}.{}",
+            subject_token(ig_account_id)
+        )
     }
 
     /// `CloudEvents`' `type`.

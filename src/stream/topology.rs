@@ -46,7 +46,9 @@ pub enum TopologyError {
     #[error("nats/streams.toml defines no {0}")]
     Undefined(String),
     /// A stream differs in what cannot be changed.
-    #[error("the stream {stream} has {field} {found}, and igstream needs {wanted}: it cannot be changed; remove or rename the stream, or connect to another server")]
+    #[error(
+        "the stream {stream} has {field} {found}, and igstream needs {wanted}: it cannot be changed; remove or rename the stream, or connect to another server"
+    )]
     Drift {
         /// The stream.
         stream: String,
@@ -58,7 +60,9 @@ pub enum TopologyError {
         wanted: String,
     },
     /// The server has no room for the stream.
-    #[error("the server has no room for the stream {stream}, not even {bytes} bytes: free its disk or raise its limits ({reason})")]
+    #[error(
+        "the server has no room for the stream {stream}, not even {bytes} bytes: free its disk or raise its limits ({reason})"
+    )]
     NoRoom {
         /// The stream.
         stream: String,
@@ -150,12 +154,18 @@ pub struct Topology {
 impl Topology {
     /// Reads the built-in definitions.
     pub fn new(settings: StreamSettings) -> Result<Self, TopologyError> {
-        Ok(Self { definitions: toml::from_str(DEFINITIONS)?, settings })
+        Ok(Self {
+            definitions: toml::from_str(DEFINITIONS)?,
+            settings,
+        })
     }
 
     /// The names of the streams.
     pub fn stream_names(&self) -> impl Iterator<Item = &str> {
-        self.definitions.stream.iter().map(|stream| stream.name.as_str())
+        self.definitions
+            .stream
+            .iter()
+            .map(|stream| stream.name.as_str())
     }
 
     /// Whether the stream must start above what the database holds, so that the
@@ -165,7 +175,11 @@ impl Topology {
     }
 
     /// Whether the stream is there.
-    pub async fn exists(&self, context: &jetstream::Context, stream: &str) -> Result<bool, TopologyError> {
+    pub async fn exists(
+        &self,
+        context: &jetstream::Context,
+        stream: &str,
+    ) -> Result<bool, TopologyError> {
         Ok(found(context, stream).await?.is_some())
     }
 
@@ -197,7 +211,8 @@ impl Topology {
         event_type: &str,
     ) -> Result<jetstream::consumer::PullConsumer, TopologyError> {
         let definition = self.definitions.consumer.get(kind);
-        let definition = definition.ok_or_else(|| TopologyError::Undefined(format!("consumer.{kind}")))?;
+        let definition =
+            definition.ok_or_else(|| TopologyError::Undefined(format!("consumer.{kind}")))?;
         let name = definition.name.replace("{type}", event_type);
         let config = pull::Config {
             durable_name: Some(name.clone()),
@@ -210,20 +225,30 @@ impl Topology {
             ..Default::default()
         };
         // The server's "create" brings an existing durable up to date.
-        context.create_consumer_on_stream(config, &definition.stream).await.map_err(|error| TopologyError::Refused {
-            what: format!("the consumer {name} on {}", definition.stream),
-            reason: error.to_string(),
-        })
+        context
+            .create_consumer_on_stream(config, &definition.stream)
+            .await
+            .map_err(|error| TopologyError::Refused {
+                what: format!("the consumer {name} on {}", definition.stream),
+                reason: error.to_string(),
+            })
     }
 
     fn stream(&self, name: &str) -> Result<&StreamDefinition, TopologyError> {
-        let definition = self.definitions.stream.iter().find(|stream| stream.name == name);
+        let definition = self
+            .definitions
+            .stream
+            .iter()
+            .find(|stream| stream.name == name);
         definition.ok_or_else(|| TopologyError::Undefined(format!("stream {name}")))
     }
 
     fn config(&self, definition: &StreamDefinition) -> Config {
         let MaxBytes::Configured = definition.max_bytes;
-        let max_age = definition.max_age.as_ref().map(|MaxAge::Configured| DAY * self.settings.keep_days);
+        let max_age = definition
+            .max_age
+            .as_ref()
+            .map(|MaxAge::Configured| DAY * self.settings.keep_days);
         let max_age = max_age.unwrap_or_default();
         Config {
             name: definition.name.clone(),
@@ -251,15 +276,29 @@ impl Topology {
 
 /// `JetStream` refuses a window that is longer than the messages are kept.
 fn window_within(window: Duration, max_age: Duration) -> Duration {
-    if max_age.is_zero() { window } else { window.min(max_age) }
+    if max_age.is_zero() {
+        window
+    } else {
+        window.min(max_age)
+    }
 }
 
-async fn found(context: &jetstream::Context, stream: &str) -> Result<Option<Config>, TopologyError> {
+async fn found(
+    context: &jetstream::Context,
+    stream: &str,
+) -> Result<Option<Config>, TopologyError> {
     match context.get_stream(stream).await {
         Ok(found) => Ok(Some(found.cached_info().config.clone())),
         Err(error) => match error.kind() {
-            jetstream::context::GetStreamErrorKind::JetStream(ref reason) if reason.error_code() == STREAM_NOT_FOUND => Ok(None),
-            _ => Err(TopologyError::Refused { what: format!("to tell of the stream {stream}"), reason: error.to_string() }),
+            jetstream::context::GetStreamErrorKind::JetStream(ref reason)
+                if reason.error_code() == STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(TopologyError::Refused {
+                what: format!("to tell of the stream {stream}"),
+                reason: error.to_string(),
+            }),
         },
     }
 }
@@ -269,27 +308,46 @@ async fn create(context: &jetstream::Context, mut wanted: Config) -> Result<(), 
     loop {
         match context.create_stream(&wanted).await {
             Ok(_) => {
-                info!(stream = wanted.name, max_bytes = wanted.max_bytes, "stream made");
+                info!(
+                    stream = wanted.name,
+                    max_bytes = wanted.max_bytes,
+                    "stream made"
+                );
                 return Ok(());
             }
             Err(error) => {
                 use jetstream::context::CreateStreamErrorKind::JetStream;
                 let no_room = matches!(error.kind(), JetStream(ref reason) if NO_ROOM.contains(&reason.error_code()));
                 if !no_room {
-                    return Err(TopologyError::Refused { what: format!("the stream {}", wanted.name), reason: error.to_string() });
+                    return Err(TopologyError::Refused {
+                        what: format!("the stream {}", wanted.name),
+                        reason: error.to_string(),
+                    });
                 }
                 if wanted.max_bytes / 2 < SMALLEST_STREAM_BYTES {
-                    return Err(TopologyError::NoRoom { stream: wanted.name, bytes: wanted.max_bytes, reason: error.to_string() });
+                    return Err(TopologyError::NoRoom {
+                        stream: wanted.name,
+                        bytes: wanted.max_bytes,
+                        reason: error.to_string(),
+                    });
                 }
                 wanted.max_bytes /= 2;
-                warn!(stream = wanted.name, max_bytes = wanted.max_bytes, "the server cannot reserve `stream.max_bytes`: trying with less");
+                warn!(
+                    stream = wanted.name,
+                    max_bytes = wanted.max_bytes,
+                    "the server cannot reserve `stream.max_bytes`: trying with less"
+                );
             }
         }
     }
 }
 
 /// What the program does not set stays as an operator has set it.
-async fn update(context: &jetstream::Context, existing: Config, wanted: Config) -> Result<(), TopologyError> {
+async fn update(
+    context: &jetstream::Context,
+    existing: Config,
+    wanted: Config,
+) -> Result<(), TopologyError> {
     check_unchangeable(&existing, &wanted)?;
     let updated = Config {
         description: wanted.description,
@@ -297,7 +355,11 @@ async fn update(context: &jetstream::Context, existing: Config, wanted: Config) 
         discard: wanted.discard,
         num_replicas: wanted.num_replicas,
         // Less than asked for was all there was room for; it is not asked again.
-        max_bytes: if existing.max_bytes > 0 { existing.max_bytes.min(wanted.max_bytes) } else { wanted.max_bytes },
+        max_bytes: if existing.max_bytes > 0 {
+            existing.max_bytes.min(wanted.max_bytes)
+        } else {
+            wanted.max_bytes
+        },
         max_age: wanted.max_age,
         duplicate_window: wanted.duplicate_window,
         allow_direct: wanted.allow_direct,
@@ -307,20 +369,25 @@ async fn update(context: &jetstream::Context, existing: Config, wanted: Config) 
     if updated == existing {
         return Ok(());
     }
-    context.update_stream(&updated).await.map_err(|error| TopologyError::Refused {
-        what: format!("to bring the stream {} up to date", updated.name),
-        reason: error.to_string(),
-    })?;
+    context
+        .update_stream(&updated)
+        .await
+        .map_err(|error| TopologyError::Refused {
+            what: format!("to bring the stream {} up to date", updated.name),
+            reason: error.to_string(),
+        })?;
     info!(stream = updated.name, "stream brought up to date");
     Ok(())
 }
 
 fn check_unchangeable(existing: &Config, wanted: &Config) -> Result<(), TopologyError> {
-    let drift = |field, found: &dyn std::fmt::Debug, wanted_value: &dyn std::fmt::Debug| TopologyError::Drift {
-        stream: wanted.name.clone(),
-        field,
-        found: format!("{found:?}"),
-        wanted: format!("{wanted_value:?}"),
+    let drift = |field, found: &dyn std::fmt::Debug, wanted_value: &dyn std::fmt::Debug| {
+        TopologyError::Drift {
+            stream: wanted.name.clone(),
+            field,
+            found: format!("{found:?}"),
+            wanted: format!("{wanted_value:?}"),
+        }
     };
     if existing.retention != wanted.retention {
         return Err(drift("retention", &existing.retention, &wanted.retention));

@@ -49,7 +49,9 @@ impl Board {
     /// Whether the actor works.
     #[must_use]
     pub fn is_running(&self, name: &str) -> bool {
-        self.lock().get(name).is_some_and(|status| status.state == ActorState::Running)
+        self.lock()
+            .get(name)
+            .is_some_and(|status| status.state == ActorState::Running)
     }
 
     /// The actor works, again or still.
@@ -78,7 +80,12 @@ impl Board {
     fn turn(&self, name: &'static str, state: ActorState, error: Option<&str>) {
         let mut states = self.lock();
         let now = Utc::now();
-        let status = states.entry(name).or_insert(ActorStatus { state, since: now, restarts: 0, error: None });
+        let status = states.entry(name).or_insert(ActorStatus {
+            state,
+            since: now,
+            restarts: 0,
+            error: None,
+        });
         if status.state != state {
             status.since = now;
         }

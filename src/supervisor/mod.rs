@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr,
+    SupervisionEvent,
+};
 use tracing::{error, info, warn};
 
 use crate::telemetry::metrics::actor_restarts;
@@ -22,7 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// An actor that ran so long has recovered: its next failure is its first.
 const RECOVERED_AFTER: Duration = Duration::from_secs(60);
 
-type Start = Arc<dyn Fn(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
+type Start =
+    Arc<dyn Fn(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
 
 /// An actor to be kept running.
 #[derive(Clone)]
@@ -34,11 +38,17 @@ pub struct Child {
 
 impl Child {
     /// `start` spawns the actor linked to the supervisor it is given.
-    pub fn new<F>(name: &'static str, start: impl Fn(ActorCell) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(
+        name: &'static str,
+        start: impl Fn(ActorCell) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<ActorCell, SpawnErr>> + Send + 'static,
     {
-        Self { name, start: Arc::new(move |supervisor| Box::pin(start(supervisor))) }
+        Self {
+            name,
+            start: Arc::new(move |supervisor| Box::pin(start(supervisor))),
+        }
     }
 }
 
@@ -76,8 +86,17 @@ impl Actor for Supervisor {
     type State = Children;
     type Arguments = Board;
 
-    async fn pre_start(&self, _: ActorRef<Self::Msg>, board: Board) -> Result<Children, ActorProcessingErr> {
-        Ok(Children { board, children: HashMap::new(), names: HashMap::new(), draining: false })
+    async fn pre_start(
+        &self,
+        _: ActorRef<Self::Msg>,
+        board: Board,
+    ) -> Result<Children, ActorProcessingErr> {
+        Ok(Children {
+            board,
+            children: HashMap::new(),
+            names: HashMap::new(),
+            draining: false,
+        })
     }
 
     async fn handle(
@@ -89,7 +108,12 @@ impl Actor for Supervisor {
         match message {
             SupervisorMessage::Keep(child) => {
                 let name = child.name;
-                let kept = Kept { child, cell: None, failures: 0, started: Instant::now() };
+                let kept = Kept {
+                    child,
+                    cell: None,
+                    failures: 0,
+                    started: Instant::now(),
+                };
                 state.children.insert(name, kept);
                 state.start(&myself, name).await;
             }
@@ -109,7 +133,9 @@ impl Actor for Supervisor {
         state: &mut Children,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(who, error) => state.failed(&myself, &who, &error.to_string()),
+            SupervisionEvent::ActorFailed(who, error) => {
+                state.failed(&myself, &who, &error.to_string())
+            }
             SupervisionEvent::ActorTerminated(who, _, _) => state.ended(&who),
             _ => {}
         }
@@ -122,7 +148,9 @@ impl Children {
         if self.draining {
             return;
         }
-        let Some(kept) = self.children.get_mut(name) else { return };
+        let Some(kept) = self.children.get_mut(name) else {
+            return;
+        };
         match (kept.child.start)(myself.get_cell()).await {
             Ok(cell) => {
                 kept.started = Instant::now();
@@ -148,8 +176,15 @@ impl Children {
         }
     }
 
-    fn restart_later(&mut self, myself: &ActorRef<SupervisorMessage>, name: &'static str, error: &str) {
-        let Some(kept) = self.children.get_mut(name) else { return };
+    fn restart_later(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        name: &'static str,
+        error: &str,
+    ) {
+        let Some(kept) = self.children.get_mut(name) else {
+            return;
+        };
         kept.cell = None;
         if kept.started.elapsed() > RECOVERED_AFTER {
             kept.failures = 0;
@@ -159,10 +194,18 @@ impl Children {
         kept.started = Instant::now();
         self.board.failed(name, error);
         if self.draining {
-            warn!(actor = name, error, "an actor failed while the service was stopping");
+            warn!(
+                actor = name,
+                error, "an actor failed while the service was stopping"
+            );
             return;
         }
-        error!(actor = name, error, pause_ms = pause.as_millis(), "an actor failed; it is started again after a pause");
+        error!(
+            actor = name,
+            error,
+            pause_ms = pause.as_millis(),
+            "an actor failed; it is started again after a pause"
+        );
         actor_restarts(name).increment(1);
         myself.send_after(pause, move || SupervisorMessage::Restart(name));
     }
@@ -170,7 +213,9 @@ impl Children {
     async fn drain(&mut self, names: &[&'static str]) {
         self.draining = true;
         for name in names {
-            let Some(cell) = self.children.get(name).and_then(|kept| kept.cell.clone()) else { continue };
+            let Some(cell) = self.children.get(name).and_then(|kept| kept.cell.clone()) else {
+                continue;
+            };
             if let Err(error) = cell.drain_and_wait(None).await {
                 warn!(actor = name, %error, "an actor could not be drained");
             }
@@ -180,7 +225,9 @@ impl Children {
 }
 
 fn pause_after(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2u32.saturating_pow(failures)).min(LONGEST_PAUSE)
+    FIRST_PAUSE
+        .saturating_mul(2u32.saturating_pow(failures))
+        .min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -25,11 +25,15 @@ pub trait Worker: Send + Sync + 'static {
 }
 
 /// A child that works in turns; `make` makes its state anew at each start.
-pub fn worker<W: Worker>(name: &'static str, make: impl Fn() -> W + Clone + Send + Sync + 'static) -> Child {
+pub fn worker<W: Worker>(
+    name: &'static str,
+    make: impl Fn() -> W + Clone + Send + Sync + 'static,
+) -> Child {
     Child::new(name, move |supervisor| {
         let make = make.clone();
         let started: BoxFuture<'static, _> = Box::pin(async move {
-            let (actor, _) = Actor::spawn_linked(None, Turning::<W>(PhantomData), make(), supervisor).await?;
+            let (actor, _) =
+                Actor::spawn_linked(None, Turning::<W>(PhantomData), make(), supervisor).await?;
             Ok(actor.get_cell())
         });
         started
@@ -50,7 +54,12 @@ impl<W: Worker> Actor for Turning<W> {
         Ok(worker)
     }
 
-    async fn handle(&self, myself: ActorRef<Next>, Next: Next, worker: &mut W) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Next>,
+        Next: Next,
+        worker: &mut W,
+    ) -> Result<(), ActorProcessingErr> {
         match worker.turn().await? {
             // Refused once the actor is being drained: then this was the last turn.
             Turn::Again => drop(myself.cast(Next)),
