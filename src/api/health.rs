@@ -31,7 +31,7 @@ pub struct HealthState {
 }
 
 #[derive(Serialize)]
-struct Ready {
+struct Readiness {
     ready: bool,
     durability: &'static str,
     nats: &'static str,
@@ -51,7 +51,7 @@ pub fn routes(state: HealthState) -> Router {
         .with_state(state)
 }
 
-async fn ready(State(state): State<HealthState>) -> (StatusCode, Json<Ready>) {
+async fn ready(State(state): State<HealthState>) -> (StatusCode, Json<Readiness>) {
     let connected = state.connection.is_connected();
     let checks = [
         (connected, "NATS is not connected"),
@@ -73,7 +73,7 @@ async fn ready(State(state): State<HealthState>) -> (StatusCode, Json<Ready>) {
         .into_iter()
         .filter(|(_, status)| status.state != ActorState::Running)
         .collect();
-    let answer = Ready {
+    let answer = Readiness {
         ready: reasons.is_empty(),
         durability: state.durability.as_str(),
         nats: if connected {

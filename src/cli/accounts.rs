@@ -86,12 +86,9 @@ async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "Instagram id",
-        "username",
-        "active",
-        "id",
-    ]);
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["Instagram id", "username", "active", "id"]);
     for account in accounts {
         let username = account.username.unwrap_or_default();
         table.add_row([

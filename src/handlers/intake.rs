@@ -20,7 +20,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How often to look, in turns that found events.
 const GLANCE_EVERY: u32 = 16;
 /// What is no event waits for a program that knows what it is.
-const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
+const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
 
 /// The two consumers of a handler.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Intake {
     ) -> Result<Vec<Taken>, FetchError> {
         let bytes = BATCH_BYTES.max(2 * connection.max_payload());
         self.turns = self.turns.wrapping_add(1);
-        if self.turns % GLANCE_EVERY == 0 {
+        if self.turns.is_multiple_of(GLANCE_EVERY) {
             let once_more = self.reprocess.fetch(limit, bytes, GLANCE).await?;
             if !once_more.is_empty() {
                 return Ok(read(once_more, true).await);

@@ -97,14 +97,12 @@ pub fn subject_token(id: &str) -> String {
 #[must_use]
 pub fn column_id(id: &str) -> String {
     let clean = id.replace('\0', "\u{fffd}");
-    match clean.char_indices().nth(LONGEST_ID) {
-        None => clean,
-        Some(_) => {
-            let digest = digest(id);
-            let kept: String = clean.chars().take(LONGEST_ID - digest.len() - 1).collect();
-            format!("{kept}{CUT}{digest}")
-        }
+    if clean.chars().nth(LONGEST_ID).is_none() {
+        return clean;
     }
+    let digest = digest(id);
+    let kept: String = clean.chars().take(LONGEST_ID - digest.len() - 1).collect();
+    format!("{kept}{CUT}{digest}")
 }
 
 fn lead_special(c: char) -> bool {

@@ -372,7 +372,7 @@ mod tests {
                 r#"{"igstream_replaced":["lone surrogates by U+FFFD"],"value":"\ufffd"}"#,
             ),
             (
-                r#"[1e9999,1e99]"#,
+                r"[1e9999,1e99]",
                 r#"{"igstream_replaced":["numbers out of range by texts"],"value":["1e9999",1e99]}"#,
             ),
             (r#"{"n":"1e9999\\u0000"}"#, r#"{"n":"1e9999\\u0000"}"#),

@@ -30,7 +30,7 @@ const FETCH_MESSAGES: usize = 16;
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
 /// A message of the journal that cannot be read waits for a program that can.
-const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
+const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::{HealthState, health_routes};
-use crate::config::{Config, NatsMode};
+use crate::config::{Config, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
 use crate::instagram::signature::AppSecrets;
 use crate::instagram::types;
@@ -185,9 +185,9 @@ impl Service {
             durability: self.config.nats.durability(),
         });
         if receives {
-            let (child, receiver) = receiver::child(&self.connection);
+            let (child, handle) = receiver::child(&self.connection);
             self.keep(child);
-            routes = routes.merge(receiver::routes(self.receiver_state(receiver)));
+            routes = routes.merge(receiver::routes(self.receiver_state(handle)));
         }
         routes
     }
@@ -197,7 +197,7 @@ impl Service {
             server, instagram, ..
         } = &self.config;
         ReceiverState {
-            secrets: AppSecrets::new(instagram.app_secrets.iter().map(|secret| secret.expose())),
+            secrets: AppSecrets::new(instagram.app_secrets.iter().map(Secret::expose)),
             verify_token: instagram
                 .verify_token
                 .as_ref()
@@ -271,14 +271,12 @@ impl Service {
         self.stopping.cancel();
         // The first listener to end is the one that takes deliveries.
         self.listeners.join_next().await;
-        let mut order = vec![
-            pipeline::NAME,
-            receiver::NAME,
-            publisher::NAME,
-            adopter::NAME,
+        let handlers = types::with_unknown().map(|event_type| event_type.name);
+        let order = vec![
+            vec![pipeline::NAME, receiver::NAME],
+            vec![publisher::NAME, adopter::NAME],
+            handlers.chain([sampler::NAME]).collect(),
         ];
-        order.extend(types::with_unknown().map(|event_type| event_type.name));
-        order.push(sampler::NAME);
         let drained = self
             .supervisor
             .call(|reply| SupervisorMessage::Drain(order, reply), None)
@@ -294,7 +292,7 @@ impl Service {
         let drained = self
             .supervisor
             .call(
-                |reply| SupervisorMessage::Drain(vec![nats::NAME], reply),
+                |reply| SupervisorMessage::Drain(vec![vec![nats::NAME]], reply),
                 None,
             )
             .await;

@@ -1,5 +1,7 @@
 //! Whose error it is: the world's, which passes, or the event's own.
 
+use std::borrow::Cow;
+
 use sea_orm::{DbErr, RuntimeErr};
 
 /// Why a batch was not stored.
@@ -51,7 +53,7 @@ fn blame(error: &DbErr) -> Blame {
     };
     let code = inner
         .as_database_error()
-        .and_then(|error| error.code().map(|code| code.into_owned()));
+        .and_then(|error| error.code().map(Cow::into_owned));
     code.map_or(Blame::World, |code| {
         if code.len() == 5 {
             blame_sqlstate(&code)

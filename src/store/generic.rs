@@ -58,7 +58,7 @@ async fn insert_first(
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
     let rows: Vec<Row> = entries.iter().map(|entry| first_row(entry, now)).collect();
-    let inserted = ids(insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
+    let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.state = match status_of(entry) {
@@ -141,7 +141,7 @@ async fn take_up_again(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> R
         dialect.rows(&columns),
         now = dialect.now(),
     );
-    let taken = ids(on
+    let taken = ids(&on
         .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
         .await?)?;
     for entry in entries {
@@ -178,7 +178,7 @@ async fn insert_duplicates(
                 .map(|first| duplicate_row(entry, *first, now))
         })
         .collect();
-    let inserted = ids(insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
+    let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.state = State::FreshDuplicate;
@@ -313,6 +313,6 @@ pub(super) fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
 }
 
-pub(super) fn ids(rows: Vec<QueryResult>) -> Result<HashSet<Uuid>, DbErr> {
+pub(super) fn ids(rows: &[QueryResult]) -> Result<HashSet<Uuid>, DbErr> {
     rows.iter().map(|row| row.try_get("", "id")).collect()
 }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 const DEFINITIONS: &str = include_str!("../../nats/streams.toml");
 /// A stream smaller than this is no use: the server has no room for igstream.
 const SMALLEST_STREAM_BYTES: i64 = 64 * 1024 * 1024;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 /// `JetStream`'s code for a stream that is not there.
 const STREAM_NOT_FOUND: ErrorCode = ErrorCode::STREAM_NOT_FOUND;
 /// `JetStream`'s codes for more than the server or the account can reserve.

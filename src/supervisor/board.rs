@@ -78,9 +78,9 @@ impl Board {
     }
 
     fn turn(&self, name: &'static str, state: ActorState, error: Option<&str>) {
-        let mut states = self.lock();
+        let mut all = self.lock();
         let now = Utc::now();
-        let status = states.entry(name).or_insert(ActorStatus {
+        let status = all.entry(name).or_insert(ActorStatus {
             state,
             since: now,
             restarts: 0,

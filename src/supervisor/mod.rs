@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use ractor::{
     Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr,
     SupervisionEvent,
@@ -23,7 +23,7 @@ pub use worker::{Turn, Worker, worker};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// An actor that ran so long has recovered: its next failure is its first.
-const RECOVERED_AFTER: Duration = Duration::from_secs(60);
+const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 
 type Start =
     Arc<dyn Fn(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
@@ -58,9 +58,9 @@ pub enum SupervisorMessage {
     Keep(Child),
     /// Its pause is over.
     Restart(&'static str),
-    /// Restart nothing any more; let each actor of the list, in its order, finish
-    /// what it has, and answer when they have.
-    Drain(Vec<&'static str>, RpcReplyPort<()>),
+    /// Restart nothing any more; let the actors of each group finish what they
+    /// have, one group after the other, and answer when they have.
+    Drain(Vec<Vec<&'static str>>, RpcReplyPort<()>),
 }
 
 /// Starts actors and restarts those that fail.
@@ -69,7 +69,7 @@ pub struct Supervisor;
 /// What a supervisor knows.
 pub struct Children {
     board: Board,
-    children: HashMap<&'static str, Kept>,
+    kept: HashMap<&'static str, Kept>,
     names: HashMap<ActorId, &'static str>,
     draining: bool,
 }
@@ -93,7 +93,7 @@ impl Actor for Supervisor {
     ) -> Result<Children, ActorProcessingErr> {
         Ok(Children {
             board,
-            children: HashMap::new(),
+            kept: HashMap::new(),
             names: HashMap::new(),
             draining: false,
         })
@@ -114,12 +114,14 @@ impl Actor for Supervisor {
                     failures: 0,
                     started: Instant::now(),
                 };
-                state.children.insert(name, kept);
+                state.kept.insert(name, kept);
                 state.start(&myself, name).await;
             }
             SupervisorMessage::Restart(name) => state.start(&myself, name).await,
-            SupervisorMessage::Drain(names, reply) => {
-                state.drain(&names).await;
+            SupervisorMessage::Drain(groups, reply) => {
+                for group in groups {
+                    state.drain(&group).await;
+                }
                 let _ = reply.send(());
             }
         }
@@ -134,7 +136,7 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(who, error) => {
-                state.failed(&myself, &who, &error.to_string())
+                state.failed(&myself, &who, &error.to_string());
             }
             SupervisionEvent::ActorTerminated(who, _, _) => state.ended(&who),
             _ => {}
@@ -148,7 +150,7 @@ impl Children {
         if self.draining {
             return;
         }
-        let Some(kept) = self.children.get_mut(name) else {
+        let Some(kept) = self.kept.get_mut(name) else {
             return;
         };
         match (kept.child.start)(myself.get_cell()).await {
@@ -171,7 +173,7 @@ impl Children {
     /// An actor that ends by itself has done what it was for.
     fn ended(&mut self, who: &ActorCell) {
         if let Some(name) = self.names.remove(&who.get_id()) {
-            self.children.remove(name);
+            self.kept.remove(name);
             self.board.ended(name);
         }
     }
@@ -182,7 +184,7 @@ impl Children {
         name: &'static str,
         error: &str,
     ) {
-        let Some(kept) = self.children.get_mut(name) else {
+        let Some(kept) = self.kept.get_mut(name) else {
             return;
         };
         kept.cell = None;
@@ -210,17 +212,18 @@ impl Children {
         myself.send_after(pause, move || SupervisorMessage::Restart(name));
     }
 
-    async fn drain(&mut self, names: &[&'static str]) {
+    async fn drain(&mut self, group: &[&'static str]) {
         self.draining = true;
-        for name in names {
-            let Some(cell) = self.children.get(name).and_then(|kept| kept.cell.clone()) else {
-                continue;
-            };
-            if let Err(error) = cell.drain_and_wait(None).await {
-                warn!(actor = name, %error, "an actor could not be drained");
+        let drained = group
+            .iter()
+            .filter_map(|name| Some((*name, self.kept.get(name)?.cell.clone()?)));
+        join_all(drained.map(|(name, cell)| async move {
+            match cell.drain_and_wait(None).await {
+                Ok(()) => info!(actor = name, "stopped"),
+                Err(error) => warn!(actor = name, %error, "an actor could not be drained"),
             }
-            info!(actor = name, "stopped");
-        }
+        }))
+        .await;
     }
 }
 
