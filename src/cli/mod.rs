@@ -64,7 +64,13 @@ impl Cli {
                     .collect();
                 simulate::run(&args, &secrets).await
             }
-            Command::Accounts(args) => accounts::run(&args, &connect(&config).await?).await,
+            Command::Accounts(args) => {
+                let store = connect(&config).await?;
+                if config.database.migrate_on_start {
+                    migration::up(store.database(), None).await?;
+                }
+                accounts::run(&args, &store).await
+            }
         }
     }
 }

@@ -35,16 +35,19 @@ pub async fn run(args: &ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let service = Service::start(config, &roles).await?;
-    if let Some(generated) = generated {
-        print_generated(&generated, &service);
-    }
-    let shutdown = async move {
+    let mut shutdown = Box::pin(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+    });
+    let service = tokio::select! {
+        service = Service::start(config, &roles) => service?,
+        () = &mut shutdown => return Ok(ExitCode::SUCCESS),
     };
+    if let Some(generated) = generated {
+        print_generated(&generated, &service);
+    }
     service.run(shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }

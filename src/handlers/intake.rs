@@ -30,10 +30,17 @@ pub struct Intake {
     turns: u32,
 }
 
-/// An event taken, and its message, which is still to be acknowledged.
-pub struct Taken {
-    /// The event.
-    pub incoming: Incoming,
+/// Events taken, and beside each its message, which is still to be settled.
+#[derive(Default)]
+pub struct Batch {
+    /// The events.
+    pub events: Vec<Incoming>,
+    /// Their messages, in the same order.
+    pub messages: Vec<Unsettled>,
+}
+
+/// A message that is still to be acknowledged or put back.
+pub struct Unsettled {
     /// Whether `JetStream` had delivered it before.
     pub redelivered: bool,
     message: Message,
@@ -56,7 +63,7 @@ impl Intake {
         &mut self,
         connection: &Connection,
         limit: usize,
-    ) -> Result<Vec<Taken>, FetchError> {
+    ) -> Result<Batch, FetchError> {
         let bytes = BATCH_BYTES.max(2 * connection.max_payload());
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(GLANCE_EVERY) {
@@ -74,22 +81,25 @@ impl Intake {
     }
 }
 
-async fn read(messages: Vec<Message>, reprocess: bool) -> Vec<Taken> {
-    let mut batch = Vec::with_capacity(messages.len());
+async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
+    let mut batch = Batch::default();
     for message in messages {
         let (sequence, delivered) = message
             .info()
             .map_or((0, 1), |info| (info.stream_sequence, info.delivered));
         match read_event(&message, sequence) {
-            Ok(event) => batch.push(Taken {
-                incoming: Incoming {
+            Ok(event) => {
+                let sequence = (!reprocess).then_some(sequence);
+                batch.events.push(Incoming {
                     event,
-                    sequence: (!reprocess).then_some(sequence),
+                    sequence,
                     reprocess,
-                },
-                redelivered: delivered > 1,
-                message,
-            }),
+                });
+                batch.messages.push(Unsettled {
+                    redelivered: delivered > 1,
+                    message,
+                });
+            }
             Err(error) => {
                 error!(%error, "a message cannot be read; it stays where it is");
                 settle(&message, AckKind::Nak(Some(UNREADABLE_PAUSE))).await;
@@ -99,7 +109,7 @@ async fn read(messages: Vec<Message>, reprocess: bool) -> Vec<Taken> {
     batch
 }
 
-impl Taken {
+impl Unsettled {
     /// It is done with.
     pub async fn acknowledge(&self) {
         settle(&self.message, AckKind::Ack).await;

@@ -2,26 +2,28 @@
 //! stores them, tells of it, and acknowledges, in this order, so that a crash
 //! anywhere only does again what does not matter twice.
 
+mod counts;
 mod intake;
 mod telling;
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use futures::future::BoxFuture;
 use ractor::ActorProcessingErr;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::warn;
 
 use crate::instagram::EventType;
 use crate::store::error::Blame;
 use crate::store::{Incoming, Outcome, Store, StoreError};
 use crate::stream::Connection;
-use crate::stream::bulk::publish_all;
+use crate::stream::bulk::{Freshness, publish_all};
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
-use crate::telemetry::metrics::{ErrorType, TypeMetrics};
 
-pub use intake::{Intake, Taken};
+use counts::Counts;
+pub use intake::{Batch, Intake, Unsettled};
+use telling::Told;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -61,7 +63,7 @@ pub fn child(event_type: &'static EventType, intake: &Intake, tools: &Tools) -> 
         intake: intake.clone(),
         tools: tools.clone(),
         pause: FIRST_PAUSE,
-        metrics: TypeMetrics::new(event_type.name),
+        counts: Counts::new(event_type.name),
     })
 }
 
@@ -70,81 +72,68 @@ struct Handler {
     intake: Intake,
     tools: Tools,
     pause: Duration,
-    metrics: TypeMetrics,
+    counts: Counts,
 }
 
 /// Why a batch is not through: the service stops.
 struct Stopping;
 
 impl Worker for Handler {
+    /// A batch that is not acknowledged is delivered again.
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
-        match self
-            .intake
-            .take(&self.tools.connection, self.tools.settings.batch_size)
-            .await
-        {
-            Ok(batch) if batch.is_empty() => self.well(),
-            Ok(batch) => {
-                if self.process(batch).await?.is_err() {
-                    return Ok(Turn::Done);
-                }
+        let size = self.tools.settings.batch_size;
+        let passed = match self.intake.take(&self.tools.connection, size).await {
+            Ok(batch) if batch.events.is_empty() => {
+                self.well();
+                Ok(())
             }
-            Err(error) => {
-                let _ = self.rest(&error, &[]).await;
-            }
-        }
-        Ok(Turn::Again)
+            Ok(batch) => self.process(batch).await?,
+            Err(error) => self.rest(&error, &[]).await,
+        };
+        Ok(passed.map_or(Turn::Done, |()| Turn::Again))
     }
 }
 
 impl Handler {
-    /// Without an acknowledgement `JetStream` delivers the batch again.
-    async fn process(
-        &mut self,
-        batch: Vec<Taken>,
-    ) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+    async fn process(&mut self, batch: Batch) -> Result<Result<(), Stopping>, ActorProcessingErr> {
         let started = Instant::now();
-        let incoming: Vec<Incoming> = batch.iter().map(|taken| taken.incoming.clone()).collect();
-        let Ok(outcomes) = self.store(&incoming, &batch).await else {
+        let Ok(outcomes) = self.store(&batch.events, &batch.messages).await else {
             return Ok(Err(Stopping));
         };
         let stored_in = started.elapsed();
-        let max_payload = self.tools.connection.max_payload();
-        let (messages, freshness) = telling::messages(&batch, &outcomes, max_payload)?;
-        while let Err(error) = publish_all(&self.tools.connection, &messages, freshness).await {
-            if self.rest(&error, &batch).await.is_err() {
-                return Ok(Err(Stopping));
-            }
+        let told = telling::of(&batch, &outcomes, self.tools.connection.max_payload())?;
+        if self.tell(told, &batch.messages).await.is_err() {
+            return Ok(Err(Stopping));
         }
+        self.settle(&batch.messages, &outcomes).await;
+        self.counts.add(&batch.events, &outcomes, stored_in);
         self.well();
-        self.acknowledge(&batch, &outcomes).await;
-        self.count(&batch, &outcomes, stored_in);
         Ok(Ok(()))
     }
 
-    /// Stores the batch. The world's errors pause the handler and count no
-    /// attempt; an event's own is looked for by halving the batch, so that it
-    /// takes none of the others with it.
+    /// Stores the events. The world's errors pause the handler and count no
+    /// attempt; an event's own is looked for by halving, so that it takes none of
+    /// the others with it.
     fn store<'a>(
         &'a mut self,
-        incoming: &'a [Incoming],
-        batch: &'a [Taken],
+        events: &'a [Incoming],
+        messages: &'a [Unsettled],
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Stopping>> {
         Box::pin(async move {
             loop {
-                let error = match self.tools.store.store(self.event_type, incoming).await {
+                let error = match self.tools.store.store(self.event_type, events).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
-                match (error.blame(), incoming) {
-                    (Blame::World, _) => self.rest(&error, batch).await?,
+                match (error.blame(), events) {
+                    (Blame::World, _) => self.rest(&error, messages).await?,
                     (Blame::Event, [event]) => {
-                        return Ok(vec![self.failed(event, &error, batch).await?]);
+                        return Ok(vec![self.failed(event, &error, messages).await?]);
                     }
                     (Blame::Event, events) => {
                         let (first, second) = events.split_at(events.len() / 2);
-                        let mut outcomes = self.store(first, batch).await?;
-                        outcomes.extend(self.store(second, batch).await?);
+                        let mut outcomes = self.store(first, messages).await?;
+                        outcomes.extend(self.store(second, messages).await?);
                         return Ok(outcomes);
                     }
                 }
@@ -156,40 +145,48 @@ impl Handler {
         &mut self,
         event: &Incoming,
         error: &StoreError,
-        batch: &[Taken],
+        messages: &[Unsettled],
     ) -> Result<Outcome, Stopping> {
-        self.metrics.failed(ErrorType::Rejected);
-        warn!(event_type = self.event_type.name, receipt_id = %event.event.receipt_id, %error, "an event could not be stored");
+        self.counts.failed(event, error);
+        let most = self.tools.settings.max_attempts;
         loop {
-            match self
-                .tools
-                .store
-                .record_failure(event, error, self.tools.settings.max_attempts)
-                .await
-            {
+            match self.tools.store.record_failure(event, error, most).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => self.rest(&error, batch).await?,
+                Err(error) => self.rest(&error, messages).await?,
             }
         }
     }
 
-    /// Waits for the world, longer each time, and keeps the batch meanwhile.
+    /// Tells of what became of the batch until all of it is acknowledged.
+    async fn tell(&mut self, told: Told, messages: &[Unsettled]) -> Result<(), Stopping> {
+        for (told, mut freshness) in [
+            (told.stored, told.freshness),
+            (told.dead, Freshness::Repeated),
+        ] {
+            while let Err(error) = publish_all(&self.tools.connection, &told, freshness).await {
+                freshness = Freshness::Repeated;
+                self.rest(&error, messages).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the world, longer each time, and keeps the messages meanwhile.
     async fn rest(
         &mut self,
-        error: &(impl std::fmt::Display + Sync),
-        batch: &[Taken],
+        error: &(impl Display + Sync),
+        messages: &[Unsettled],
     ) -> Result<(), Stopping> {
-        warn!(event_type = self.event_type.name, %error, pause_ms = self.pause.as_millis(), "a handler waits");
-        self.tools
-            .board
-            .paused(self.event_type.name, &error.to_string());
+        let event_type = self.event_type.name;
+        warn!(event_type, %error, pause_ms = self.pause.as_millis(), "a handler waits");
+        self.tools.board.paused(event_type, &error.to_string());
         tokio::select! {
             () = tokio::time::sleep(self.pause) => {}
             () = self.tools.stopping.cancelled() => return Err(Stopping),
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        for taken in batch {
-            taken.keep().await;
+        for message in messages {
+            message.keep().await;
         }
         Ok(())
     }
@@ -199,15 +196,16 @@ impl Handler {
         self.tools.board.running(self.event_type.name);
     }
 
-    async fn acknowledge(&self, batch: &[Taken], outcomes: &[Outcome]) {
-        for (taken, outcome) in batch.iter().zip(outcomes) {
+    async fn settle(&self, messages: &[Unsettled], outcomes: &[Outcome]) {
+        for (message, outcome) in messages.iter().zip(outcomes) {
             match outcome {
-                Outcome::Retry { attempts } => taken.put_back(self.backoff(*attempts)).await,
-                _ => taken.acknowledge().await,
+                Outcome::Retry { attempts } => message.put_back(self.backoff(*attempts)).await,
+                _ => message.acknowledge().await,
             }
         }
     }
 
+    /// The pause after so many attempts; the last one configured repeats.
     fn backoff(&self, attempts: u32) -> Duration {
         let backoff = &self.tools.settings.backoff;
         let nth = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -216,61 +214,5 @@ impl Handler {
             .or(backoff.last())
             .copied()
             .unwrap_or_default()
-    }
-
-    fn count(&self, batch: &[Taken], outcomes: &[Outcome], stored_in: Duration) {
-        let now = Utc::now();
-        let (mut processed, mut duplicates, mut dead, mut retries) = (0, 0, 0, 0);
-        for (taken, outcome) in batch.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Stored { again: false, .. } => {
-                    processed += 1;
-                    let since = (now - taken.incoming.event.received_at)
-                        .to_std()
-                        .unwrap_or_default();
-                    self.metrics.end_to_end.record(since.as_secs_f64());
-                }
-                Outcome::Duplicate => duplicates += 1,
-                Outcome::Dead { .. } => dead += 1,
-                Outcome::Retry { .. } => retries += 1,
-                _ => {}
-            }
-        }
-        self.metrics.processed.increment(processed + duplicates);
-        self.metrics.duplicates.increment(duplicates);
-        self.metrics.dead_letters.increment(dead);
-        self.metrics.retries.increment(retries);
-        self.metrics
-            .processing
-            .record_many(stored_in.as_secs_f64(), batch.len());
-        self.log(
-            batch,
-            outcomes,
-            [processed, duplicates, dead, retries],
-            stored_in,
-        );
-    }
-
-    fn log(&self, batch: &[Taken], outcomes: &[Outcome], counts: [u64; 4], stored_in: Duration) {
-        let [stored, duplicates, dead, retries] = counts;
-        let event_type = self.event_type.name;
-        info!(
-            event_type,
-            events = batch.len(),
-            stored,
-            duplicates,
-            dead,
-            retries,
-            ms = stored_in.as_millis(),
-            "stored"
-        );
-        for (taken, outcome) in batch.iter().zip(outcomes) {
-            if let Outcome::Dead {
-                error, attempts, ..
-            } = outcome
-            {
-                error!(event_type, receipt_id = %taken.incoming.event.receipt_id, attempts, error, "an event failed for good");
-            }
-        }
     }
 }

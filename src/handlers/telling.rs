@@ -1,30 +1,43 @@
 //! What is told of a batch: stored events, dead letters.
 
-use super::Taken;
+use super::Batch;
 use crate::store::Outcome;
 use crate::stream::announce;
 use crate::stream::bulk::Freshness;
 use crate::stream::message::Outgoing;
 
-/// The messages of a batch, and whether some may have been told before.
-pub(super) fn messages(
-    batch: &[Taken],
+/// The messages of a batch.
+pub(super) struct Told {
+    /// Of the events that are stored.
+    pub(super) stored: Vec<Outgoing>,
+    /// Whether some of these may have been told before.
+    pub(super) freshness: Freshness,
+    /// Of the events that failed for good.
+    pub(super) dead: Vec<Outgoing>,
+}
+
+pub(super) fn of(
+    batch: &Batch,
     outcomes: &[Outcome],
     max_payload: usize,
-) -> Result<(Vec<Outgoing>, Freshness), serde_json::Error> {
-    let mut messages = Vec::with_capacity(batch.len());
-    let mut freshness = Freshness::Fresh;
-    for (taken, outcome) in batch.iter().zip(outcomes) {
-        let event = &taken.incoming.event;
+) -> Result<Told, serde_json::Error> {
+    let mut told = Told {
+        stored: Vec::new(),
+        freshness: Freshness::Fresh,
+        dead: Vec::new(),
+    };
+    for ((incoming, message), outcome) in batch.events.iter().zip(&batch.messages).zip(outcomes) {
+        let event = &incoming.event;
         match outcome {
             Outcome::Stored {
                 account_id,
                 rows,
                 again,
             } => {
-                messages.push(announce::stored(event, *account_id, rows, max_payload)?);
-                if *again || taken.redelivered {
-                    freshness = Freshness::Repeated;
+                let stored = announce::stored(event, *account_id, rows, max_payload)?;
+                told.stored.push(stored);
+                if *again || message.redelivered {
+                    told.freshness = Freshness::Repeated;
                 }
             }
             Outcome::Dead {
@@ -32,18 +45,11 @@ pub(super) fn messages(
                 attempts,
                 deaths,
             } => {
-                messages.push(announce::dead_letter(
-                    event,
-                    error,
-                    *attempts,
-                    *deaths,
-                    max_payload,
-                )?);
-                // They go to another stream: no batch of one stream.
-                freshness = Freshness::Repeated;
+                let dead = announce::dead_letter(event, error, *attempts, *deaths, max_payload)?;
+                told.dead.push(dead);
             }
             _ => {}
         }
     }
-    Ok((messages, freshness))
+    Ok(told)
 }

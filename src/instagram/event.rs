@@ -20,6 +20,9 @@ use super::types::{self, EventType};
 /// malformed.
 pub const MALFORMED_KEY: &str = "malformed";
 
+/// The width of the columns of names, in characters.
+const LONGEST_LABEL: usize = 255;
+
 /// What an item means by the rules of its type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meaning {
@@ -134,10 +137,10 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
         event_id: meaning.event_id,
         event_type: event_type.name.to_owned(),
         ig_account_id: column_id(&item.account),
-        object_type: meaning.object_type,
+        object_type: label(&meaning.object_type),
         object_id: meaning.object_id.as_deref().map(column_id),
         sender_ig_id: meaning.sender_ig_id.as_deref().map(column_id),
-        sender_username: meaning.sender_username,
+        sender_username: meaning.sender_username.as_deref().map(label),
         recipient_ig_id: meaning.recipient_ig_id.as_deref().map(column_id),
         occurred_at: meaning.occurred_at,
         received_at: delivery.received_at,
@@ -228,6 +231,11 @@ fn understand_item(item: &Item) -> (&'static EventType, Meaning) {
             types::unknown::meaning(item, Some(&malformed)),
         ),
     }
+}
+
+/// A name as its column holds it: cut, so that no message outgrows its item.
+fn label(text: &str) -> String {
+    text.chars().take(LONGEST_LABEL).collect()
 }
 
 fn as_received(body: &Bytes, range: &Range<usize>) -> Option<Box<RawValue>> {

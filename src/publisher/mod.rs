@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream::{AckKind, Message};
 use ractor::ActorProcessingErr;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::instagram::event::whole_delivery;
@@ -36,12 +37,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The publisher as a supervised child.
 #[must_use]
-pub fn child(connection: &Connection, journal: &Pull, board: &Board) -> Child {
-    let (connection, journal, board) = (connection.clone(), journal.clone(), board.clone());
+pub fn child(
+    connection: &Connection,
+    journal: &Pull,
+    board: &Board,
+    stopping: &CancellationToken,
+) -> Child {
+    let (connection, journal) = (connection.clone(), journal.clone());
+    let (board, stopping) = (board.clone(), stopping.clone());
     worker(NAME, move || Publisher {
         connection: connection.clone(),
         journal: journal.clone(),
         board: board.clone(),
+        stopping: stopping.clone(),
         pause: FIRST_PAUSE,
         metrics: HashMap::new(),
     })
@@ -51,6 +59,7 @@ struct Publisher {
     connection: Connection,
     journal: Pull,
     board: Board,
+    stopping: CancellationToken,
     pause: Duration,
     metrics: HashMap<String, TypeMetrics>,
 }
@@ -60,7 +69,7 @@ impl Worker for Publisher {
         let bytes = FETCH_BYTES.max(2 * self.connection.max_payload());
         match self.journal.fetch(FETCH_MESSAGES, bytes, FETCH_WAIT).await {
             Ok(messages) if messages.is_empty() => self.well(),
-            Ok(messages) => self.publish(messages).await?,
+            Ok(messages) => return self.publish(messages).await,
             Err(error) => self.rest(&error).await,
         }
         Ok(Turn::Again)
@@ -68,7 +77,7 @@ impl Worker for Publisher {
 }
 
 impl Publisher {
-    async fn publish(&mut self, messages: Vec<Message>) -> Result<(), ActorProcessingErr> {
+    async fn publish(&mut self, messages: Vec<Message>) -> Result<Turn, ActorProcessingErr> {
         let mut events = Vec::new();
         let mut read = Vec::new();
         let mut deliveries = 0;
@@ -88,7 +97,9 @@ impl Publisher {
             .iter()
             .map(|event| Outgoing::event(event, max_payload))
             .collect::<Result<_, _>>()?;
-        self.send(&outgoing, freshness, &read).await;
+        if self.send(&outgoing, freshness, &read).await.is_err() {
+            return Ok(Turn::Done);
+        }
         for message in &read {
             if let Err(error) = message.ack().await {
                 warn!(%error, "an acknowledgement to the journal could not be sent; it will be read again");
@@ -96,30 +107,43 @@ impl Publisher {
         }
         self.count(&events);
         info!(deliveries, events = events.len(), "published");
-        Ok(())
+        Ok(Turn::Again)
     }
 
     /// Publishes until all is acknowledged: the journal keeps what waits
-    /// meanwhile, and tells nobody else of what is under way.
-    async fn send(&mut self, outgoing: &[Outgoing], mut freshness: Freshness, read: &[Message]) {
+    /// meanwhile, and tells nobody else of what is under way. An error means that
+    /// the service stops: the journal is read again at the next start.
+    async fn send(
+        &mut self,
+        outgoing: &[Outgoing],
+        mut freshness: Freshness,
+        read: &[Message],
+    ) -> Result<(), PublishError> {
         while let Err(error) = publish_all(&self.connection, outgoing, freshness).await {
             if let PublishError::Full(_) = error {
                 error!(%error, "the events wait in the journal");
             }
             freshness = Freshness::Repeated;
             self.rest(&error).await;
+            if self.stopping.is_cancelled() {
+                return Err(error);
+            }
             for message in read {
                 let _ = message.ack_with(AckKind::Progress).await;
             }
         }
         self.well();
+        Ok(())
     }
 
     /// Nothing is wrong with the events: NATS is away, or full.
     async fn rest(&mut self, error: &impl std::fmt::Display) {
         warn!(%error, pause_ms = self.pause.as_millis(), "the publisher waits for NATS");
         self.board.paused(NAME, &error.to_string());
-        tokio::time::sleep(self.pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(self.pause) => {}
+            () = self.stopping.cancelled() => {}
+        }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 

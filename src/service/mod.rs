@@ -284,7 +284,7 @@ impl Service {
         if let Err(error) = drained {
             warn!(%error, "the actors could not be drained");
         }
-        self.connection.flush().await;
+        self.connection.close().await;
     }
 
     async fn stop_nats(&self) {

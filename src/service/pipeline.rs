@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::handlers::{self, HandlerSettings, Intake, Tools};
 use crate::instagram::types;
 use crate::publisher;
-use crate::store::{Store, StoreOptions};
+use crate::store::{self, Store, StoreOptions};
 use crate::stream::Connection;
 use crate::stream::consumer::Pull;
 use crate::stream::names::EVENTS;
@@ -20,8 +20,8 @@ use crate::stream::topology::{Topology, TopologyError};
 use crate::supervisor::{Board, Child, SupervisorMessage, Turn, Worker, worker};
 use crate::watch::adopter;
 
-/// The actor's name: until it has done its work, that is what `/readyz` names.
-pub(super) const NAME: &str = "database";
+/// The actor's name.
+pub(super) const NAME: &str = "pipeline";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ impl Worker for Builder {
                     pause_ms = self.pause.as_millis(),
                     "waiting for the database or for NATS; deliveries are taken"
                 );
-                self.plan.board.paused(NAME, &error);
+                self.plan.board.paused(store::NAME, &error);
             }
         }
         tokio::select! {
@@ -134,6 +134,7 @@ impl Builder {
             .topology
             .ensure_stream(&self.plan.connection.consume, EVENTS, first)
             .await?;
+        self.plan.board.running(store::NAME);
         self.start_publisher().await?;
         if self.plan.handles {
             self.start_handlers(&store).await?;
@@ -168,6 +169,7 @@ impl Builder {
             &self.plan.connection,
             &journal,
             &self.plan.board,
+            &self.plan.stopping,
         ));
         self.published = true;
         Ok(())

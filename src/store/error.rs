@@ -10,6 +10,14 @@ pub enum StoreError {
     /// The database said no.
     #[error("the database refused: {0}")]
     Database(#[from] DbErr),
+    /// The directory of the database's file cannot be made.
+    #[error("the directory {directory:?} of `database.url` cannot be made: {reason}")]
+    Directory {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// An event cannot be written as JSON.
     #[error("the event cannot be written: {0}")]
     Unwritable(#[from] serde_json::Error),
@@ -30,6 +38,7 @@ impl StoreError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
+            Self::Directory { .. } => Blame::World,
             Self::Unwritable(_) => Blame::Event,
             Self::Database(error) => blame(error),
         }

@@ -86,11 +86,14 @@ impl Connection {
         self.publishing.connection_state() == State::Connected
     }
 
-    /// Sends what is still on its way, acknowledgements included.
-    pub async fn flush(&self) {
+    /// Sends what is still on its way, acknowledgements included, and closes.
+    pub async fn close(&self) {
         for client in [self.publish.client(), self.consume.client()] {
             if let Err(error) = client.flush().await {
                 tracing::warn!(%error, "the NATS connection could not be flushed");
+            }
+            if let Err(error) = client.drain().await {
+                tracing::warn!(%error, "the NATS connection could not be closed");
             }
         }
     }

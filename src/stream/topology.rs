@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use serde::Deserialize;
@@ -316,9 +317,7 @@ async fn create(context: &jetstream::Context, mut wanted: Config) -> Result<(), 
                 return Ok(());
             }
             Err(error) => {
-                use jetstream::context::CreateStreamErrorKind::JetStream;
-                let no_room = matches!(error.kind(), JetStream(ref reason) if NO_ROOM.contains(&reason.error_code()));
-                if !no_room {
+                if !is_no_room(&error) {
                     return Err(TopologyError::Refused {
                         what: format!("the stream {}", wanted.name),
                         reason: error.to_string(),
@@ -354,12 +353,7 @@ async fn update(
         subjects: wanted.subjects,
         discard: wanted.discard,
         num_replicas: wanted.num_replicas,
-        // Less than asked for was all there was room for; it is not asked again.
-        max_bytes: if existing.max_bytes > 0 {
-            existing.max_bytes.min(wanted.max_bytes)
-        } else {
-            wanted.max_bytes
-        },
+        max_bytes: wanted.max_bytes,
         max_age: wanted.max_age,
         duplicate_window: wanted.duplicate_window,
         allow_direct: wanted.allow_direct,
@@ -369,15 +363,31 @@ async fn update(
     if updated == existing {
         return Ok(());
     }
-    context
-        .update_stream(&updated)
-        .await
-        .map_err(|error| TopologyError::Refused {
-            what: format!("to bring the stream {} up to date", updated.name),
-            reason: error.to_string(),
-        })?;
-    info!(stream = updated.name, "stream brought up to date");
-    Ok(())
+    let Err(error) = context.update_stream(&updated).await else {
+        info!(stream = updated.name, "stream brought up to date");
+        return Ok(());
+    };
+    if is_no_room(&error) && updated.max_bytes != existing.max_bytes {
+        warn!(
+            stream = updated.name,
+            max_bytes = existing.max_bytes,
+            "the server cannot reserve `stream.max_bytes`: the stream stays as large as it is"
+        );
+        let wanted = Config {
+            max_bytes: existing.max_bytes,
+            ..updated
+        };
+        return Box::pin(update(context, existing, wanted)).await;
+    }
+    Err(TopologyError::Refused {
+        what: format!("to bring the stream {} up to date", updated.name),
+        reason: error.to_string(),
+    })
+}
+
+fn is_no_room(error: &jetstream::context::CreateStreamError) -> bool {
+    let kind = error.kind();
+    matches!(kind, CreateStreamErrorKind::JetStream(ref reason) if NO_ROOM.contains(&reason.error_code()))
 }
 
 fn check_unchangeable(existing: &Config, wanted: &Config) -> Result<(), TopologyError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ractor::ActorProcessingErr;
 use tracing::{info, warn};
 
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::stream::Connection;
 use crate::stream::announce::reprocess;
 use crate::stream::bulk::{Freshness, publish_all};
@@ -40,7 +40,7 @@ impl Worker for Adopter {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
         match self.adopt().await {
             Ok(adopted) => {
-                self.board.running(NAME);
+                self.board.running(store::NAME);
                 if adopted > 0 {
                     info!(
                         events = adopted,
@@ -49,8 +49,8 @@ impl Worker for Adopter {
                 }
             }
             Err(error) => {
-                warn!(%error, "the adopter waits");
-                self.board.paused(NAME, &error.to_string());
+                warn!(%error, "accounts that became known cannot be looked for");
+                self.board.paused(store::NAME, &error.to_string());
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;
