@@ -1,6 +1,7 @@
 //! An event: an item understood. The form in which it travels on NATS.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::delivery::{Delivery, Origin, RawItem, items, readable};
+use super::delivery::{Delivery, Head, Origin, RawItem, items, readable};
 use super::identity::{self, Part, column_id, receipt_id};
 use super::item::Item;
 use super::json;
@@ -136,7 +137,7 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
         receipt_id: receipt_id(delivery.id, &raw.place),
         event_id: meaning.event_id,
         event_type: event_type.name.to_owned(),
-        ig_account_id: column_id(&item.account),
+        ig_account_id: item.account.clone(),
         object_type: label(&meaning.object_type),
         object_id: meaning.object_id.as_deref().map(column_id),
         sender_ig_id: meaning.sender_ig_id.as_deref().map(column_id),
@@ -195,13 +196,14 @@ pub fn reread(event: &mut Event, origin: &str) {
     };
     let Some(raw) = event.raw.clone() else { return };
     let text = json::mend_surrogates(raw.get());
-    let account = Value::from(event.ig_account_id.as_str()).to_string();
-    let time = Value::from(time::canonical(event.occurred_at)).to_string();
+    let head = Head {
+        account: event.ig_account_id.clone(),
+        time: Some(time::canonical(event.occurred_at)),
+    };
     let item = RawItem {
         place: event.place.clone(),
         origin: event.origin(),
-        entry_id: Some(&account),
-        entry_time: Some(&time),
+        head: Arc::new(head),
         text: &text,
         range: 0..text.len(),
     };

@@ -144,6 +144,16 @@ pub fn parse(text: &str) -> Option<Value> {
     Some(value)
 }
 
+/// A text, or a number with all its digits, as text.
+#[must_use]
+pub fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// `value` with its keys sorted and without blanks: the same for two texts that
 /// say the same.
 #[must_use]

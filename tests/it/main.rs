@@ -6,3 +6,4 @@ mod managed_server;
 mod migrations;
 mod support;
 mod tables;
+mod understanding;

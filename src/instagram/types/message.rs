@@ -57,7 +57,7 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     if item.at(&["message_edit"]).is_some() {
         return edited(item);
     }
-    let mid = mid(item, &["message", "mid"], "message.mid")?;
+    let mid = mid(item, TYPE.name)?;
     if item.flag(&["message", "is_deleted"]) {
         return Ok(told(item, &mid, &[Part::Word("deleted")], deleted(item, &mid)));
     }
@@ -65,7 +65,7 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
 }
 
 fn edited(item: &Item) -> Result<Meaning, Malformed> {
-    let mid = mid(item, &["message_edit", "mid"], "message_edit.mid")?;
+    let mid = item.id(&["message_edit", "mid"]).ok_or(Malformed { event_type: TYPE.name, missing: "message_edit.mid" })?;
     let edit = item.text(&["message_edit", "num_edit"]);
     let word = event_id("edit", &[Part::Next(edit.as_deref())]).replacen("edit_", "edit", 1);
     let text = item.text(&["message_edit", "text"]);
@@ -77,8 +77,8 @@ fn edited(item: &Item) -> Result<Meaning, Malformed> {
 }
 
 /// The id of a message or story mention.
-pub fn mid(item: &Item, path: &[&str], missing: &'static str) -> Result<String, Malformed> {
-    item.id(path).ok_or(Malformed { event_type: TYPE.name, missing })
+pub fn mid(item: &Item, event_type: &'static str) -> Result<String, Malformed> {
+    item.id(&["message", "mid"]).ok_or(Malformed { event_type, missing: "message.mid" })
 }
 
 fn told(item: &Item, mid: &str, word: &[Part<'_>], data: Map<String, Value>) -> Meaning {
@@ -107,14 +107,15 @@ fn sender_part(sender: Option<&str>) -> Part<'_> {
 
 /// What every telling of a message says.
 fn outline(item: &Item, mid: &str) -> Map<String, Value> {
-    let (sender, recipient) = (item.sender(), item.recipient());
+    let column = |id: Option<String>| id.as_deref().map(column_id);
+    let (sender, recipient) = (column(item.sender()), column(item.recipient()));
     let is_echo = item.flag(&["message", "is_echo"]) || item.field.as_deref() == Some("message_echoes");
     let outbound = is_echo || item.flag(&["message", "is_self"]) || sender.as_deref() == Some(item.account.as_str());
     let known = sender.is_some() || is_echo;
     row! {
         "id": column_id(mid),
-        "sender_ig_id": sender.as_deref().map(column_id),
-        "recipient_ig_id": recipient.as_deref().map(column_id),
+        "sender_ig_id": sender,
+        "recipient_ig_id": recipient,
         "direction": known.then_some(if outbound { "outbound" } else { "inbound" }),
         "is_echo": is_echo,
         "is_deleted": false,

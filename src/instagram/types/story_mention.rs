@@ -17,7 +17,9 @@ pub static TYPE: EventType = EventType {
     claims: |item| {
         let attachments = item.at(&["message", "attachments"]).and_then(Value::as_array);
         let mentions = |attachment: &Value| attachment.get("type").and_then(Value::as_str) == Some("story_mention");
-        attachments.is_some_and(|list| list.iter().any(mentions)) && !item.flag(&["message", "is_deleted"])
+        item.is_messaging("message", &[])
+            && attachments.is_some_and(|list| list.iter().any(mentions))
+            && !item.flag(&["message", "is_deleted"])
     },
     understand: meaning,
     plan,
@@ -27,7 +29,7 @@ pub static TYPE: EventType = EventType {
 const MESSAGE_KEY: &str = "message";
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
-    let mid = message::mid(item, &["message", "mid"], "message.mid")?;
+    let mid = message::mid(item, TYPE.name)?;
     let sender = item.sender();
     let event_id = event_id(TYPE.name, &[Part::Lead(Some(&mid)), Part::Next(sender.as_deref())]);
     Ok(Meaning {
