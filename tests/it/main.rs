@@ -4,6 +4,11 @@
 
 mod managed_server;
 mod migrations;
+mod store;
+mod store_failures;
+mod store_identity;
+mod store_unsent;
+mod store_values;
 mod support;
 mod tables;
 mod understanding;
