@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::Info;
+use async_nats::jetstream::consumer::pull::Config as PullConfig;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 use chrono::{DateTime, Utc};
 use ractor::ActorProcessingErr;
@@ -172,23 +173,25 @@ async fn waiting(
     context: &jetstream::Context,
     queue: &Queue,
 ) -> Result<(u64, Duration), ActorProcessingErr> {
-    let path = format!("CONSUMER.INFO.{}.{}", queue.stream, queue.consumer);
-    let info: jetstream::response::Response<Info> = context.request(path, &()).await?;
-    let info = match info {
-        jetstream::response::Response::Ok(info) => info,
-        jetstream::response::Response::Err { .. } => return Ok((0, Duration::ZERO)),
+    let found = context.get_consumer_from_stream::<PullConfig, _, _>(&queue.consumer, queue.stream);
+    let consumer = match found.await {
+        Ok(consumer) => consumer,
+        Err(error) if is_not_there(&error) => return Ok((0, Duration::ZERO)),
+        Err(error) => return Err(error.into()),
     };
+    let info = consumer.cached_info();
     let depth = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
     if depth == 0 {
         return Ok((0, Duration::ZERO));
     }
     let oldest = oldest(context, queue, info.ack_floor.stream_sequence).await?;
-    Ok((
-        depth,
-        oldest.map_or(Duration::ZERO, |since| {
-            (Utc::now() - since).to_std().unwrap_or_default()
-        }),
-    ))
+    let age = oldest.and_then(|since| (Utc::now() - since).to_std().ok());
+    Ok((depth, age.unwrap_or_default()))
+}
+
+fn is_not_there(error: &ConsumerError) -> bool {
+    const NOT_THERE: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+    matches!(error.kind(), ConsumerErrorKind::JetStream(ref error) if NOT_THERE.contains(&error.error_code()))
 }
 
 /// When the first message after `floor` was received; it may be gone already.
