@@ -10,7 +10,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
-/// Nesting that is still understood. Instagram's own is below ten; PostgreSQL
+/// Nesting that is still understood. Instagram's own is below ten; `PostgreSQL`
 /// stops at some thousands (`max_stack_depth`), `SQLite` at 1,000.
 pub const DEEPEST: usize = 512;
 /// Digits and exponents of a number that both databases hold exactly.
@@ -382,7 +382,7 @@ mod tests {
                 r#"{"igstream_replaced":["lone surrogates by U+FFFD"],"value":"\ufffd"}"#,
             ),
             (
-                r#"[1e9999,1e99]"#,
+                r"[1e9999,1e99]",
                 r#"{"igstream_replaced":["numbers out of range by texts"],"value":["1e9999",1e99]}"#,
             ),
             (r#"{"n":"1e9999\\u0000"}"#, r#"{"n":"1e9999\\u0000"}"#),
