@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::delivery::{Delivery, Head, Origin, RawItem, items, readable};
-use super::identity::{column_id, receipt_id};
+use super::identity::{self, Part, column_id, receipt_id};
 use super::item::Item;
 use super::json;
 use super::time::{self, serde_canonical};
@@ -20,6 +20,9 @@ use super::types::{self, EventType};
 /// The key in the `data` of an `unknown` event that says why its item is
 /// malformed.
 pub const MALFORMED_KEY: &str = "malformed";
+
+/// The width of the columns of names, in characters.
+const LONGEST_LABEL: usize = 255;
 
 /// What an item means by the rules of its type.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,10 +142,10 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
         event_id: meaning.event_id,
         event_type: event_type.name.to_owned(),
         ig_account_id: item.account.clone(),
-        object_type: meaning.object_type,
+        object_type: label(&meaning.object_type),
         object_id: meaning.object_id.as_deref().map(column_id),
         sender_ig_id: meaning.sender_ig_id.as_deref().map(column_id),
-        sender_username: meaning.sender_username,
+        sender_username: meaning.sender_username.as_deref().map(label),
         recipient_ig_id: meaning.recipient_ig_id.as_deref().map(column_id),
         occurred_at: meaning.occurred_at,
         received_at: delivery.received_at,
@@ -151,6 +154,39 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
         raw: as_received(&delivery.body, &raw.range).or_else(|| raw_value(raw.text)),
         raw_omitted: false,
         place: raw.place.clone(),
+    }
+}
+
+/// The one event of a delivery that cannot be understood at all: its place is
+/// the whole delivery, and it is malformed.
+#[must_use]
+pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event {
+    let digest = identity::digest(&String::from_utf8_lossy(&delivery.body));
+    let mut data = Map::new();
+    data.insert(
+        MALFORMED_KEY.to_owned(),
+        Value::from("a delivery that cannot be understood"),
+    );
+    Event {
+        receipt_id: receipt_id(delivery.id, ""),
+        event_id: identity::event_id(
+            types::UNKNOWN.name,
+            &[Part::Word(&digest), Part::Next(None)],
+        ),
+        event_type: types::UNKNOWN.name.to_owned(),
+        ig_account_id: String::new(),
+        object_type: "delivery".to_owned(),
+        object_id: None,
+        sender_ig_id: None,
+        sender_username: None,
+        recipient_ig_id: None,
+        occurred_at: delivery.received_at,
+        received_at: delivery.received_at,
+        delivery_id: delivery.id,
+        data,
+        raw,
+        raw_omitted: false,
+        place: String::new(),
     }
 }
 
@@ -206,6 +242,11 @@ fn understand_item(item: &Item) -> (&'static EventType, Meaning) {
 /// What is told is there, were it `null`: an item can be that.
 fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(from).map(Some)
+}
+
+/// A name as its column holds it: cut, so that no message outgrows its item.
+fn label(text: &str) -> String {
+    text.chars().take(LONGEST_LABEL).collect()
 }
 
 fn as_received(body: &Bytes, range: &Range<usize>) -> Option<Box<RawValue>> {

@@ -46,6 +46,23 @@ impl Dialect {
         }
     }
 
+    /// Ends a query that locks the rows of `table` in its order. `SQLite` has one
+    /// writer: nobody else is there.
+    pub(super) fn lock(self, strength: &str, table: &str) -> String {
+        match self {
+            Self::Postgres => format!(" FOR {strength} OF {table}"),
+            Self::Sqlite => String::new(),
+        }
+    }
+
+    /// Says that a text is compared byte by byte, as columns of ids are.
+    pub(super) fn bytewise(self) -> &'static str {
+        match self {
+            Self::Postgres => " COLLATE \"C\"",
+            Self::Sqlite => "",
+        }
+    }
+
     pub(super) fn now(self) -> &'static str {
         match self {
             Self::Postgres => "now()",

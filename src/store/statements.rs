@@ -170,9 +170,13 @@ fn upsert_sql(dialect: Dialect, table: &Table, columns: &[Column], keep_unsent: 
     let merges: Vec<String> = table
         .merge
         .iter()
-        .filter(|(column, _)| is_used(column))
         .map(|(column, merge)| {
             let blanked = !keep_unsent && table.blanked.contains(column);
+            (column, merge, blanked)
+        })
+        // What is to be blanked is there, though an unsend does not bring it.
+        .filter(|(column, _, blanked)| is_used(column) || *blanked)
+        .map(|(column, merge, blanked)| {
             format!(
                 "{} = {}",
                 quoted(column),

@@ -17,10 +17,13 @@ pub static TYPE: EventType = EventType {
     plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
 };
 
+/// The name of the table.
+pub const TABLE_NAME: &str = "instagram_mentions";
+
 /// Mentions and story mentions. Its key is the event's: the first telling of it
 /// is all there is to know.
 pub static TABLE: Table = Table {
-    name: "instagram_mentions",
+    name: TABLE_NAME,
     columns: columns_of::<entity::mention::Entity>,
     key: &["account_id", "id"],
     merge: &[],

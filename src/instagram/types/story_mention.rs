@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::message::{self, thread};
 use super::{EventType, Plan, Write, mention, row};
 use crate::instagram::event::{Event, Malformed, Meaning};
-use crate::instagram::identity::{Part, column_id, event_id};
+use crate::instagram::identity::{self, Part, column_id};
 use crate::instagram::item::Item;
 use crate::instagram::time;
 
@@ -31,7 +31,7 @@ const MESSAGE_KEY: &str = "message";
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let mid = message::mid(item, TYPE.name)?;
     let sender = item.sender();
-    let event_id = event_id(TYPE.name, &[Part::Lead(Some(&mid)), Part::Next(sender.as_deref())]);
+    let event_id = event_id(&mid, sender.as_deref());
     Ok(Meaning {
         data: row! {
             "id": event_id,
@@ -51,6 +51,13 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
         recipient_ig_id: item.recipient(),
         occurred_at: item.occurred_at(),
     })
+}
+
+/// The id of the story mention with this message's id, which is its mention's
+/// too.
+#[must_use]
+pub fn event_id(mid: &str, sender: Option<&str>) -> String {
+    identity::event_id(TYPE.name, &[Part::Lead(Some(mid)), Part::Next(sender)])
 }
 
 fn plan(event: &Event) -> Plan {

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod deliveries;
 pub mod postgres;
 pub mod rows;
 pub mod schema_dump;
