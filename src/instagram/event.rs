@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -87,7 +87,11 @@ pub struct Event {
     /// The typed row without `raw_data`, by the names of its columns.
     pub data: Map<String, Value>,
     /// The change or messaging item as received.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "is_there",
+        default
+    )]
     pub raw: Option<Box<RawValue>>,
     /// Whether `raw` had to stay behind, because the message would be too large.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -233,6 +237,11 @@ fn understand_item(item: &Item) -> (&'static EventType, Meaning) {
             types::unknown::meaning(item, Some(&malformed)),
         ),
     }
+}
+
+/// What is told is there, were it `null`: an item can be that.
+fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
 }
 
 /// A name as its column holds it: cut, so that no message outgrows its item.

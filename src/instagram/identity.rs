@@ -125,7 +125,7 @@ pub fn subject_token(id: &str) -> String {
 }
 
 /// `id` as a column of Instagram's ids holds it: without U+0000, which
-/// PostgreSQL refuses, and of at most 255 characters, the end of a longer one
+/// `PostgreSQL` refuses, and of at most 255 characters, the end of a longer one
 /// being its digest, so that two long ids stay two.
 #[must_use]
 pub fn column_id(id: &str) -> String {

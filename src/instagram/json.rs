@@ -10,7 +10,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
-/// Nesting that is still understood. Instagram's own is below ten; PostgreSQL
+/// Nesting that is still understood. Instagram's own is below ten; `PostgreSQL`
 /// stops at some thousands (`max_stack_depth`), `SQLite` at 1,000.
 pub const DEEPEST: usize = 512;
 /// Nesting that is stored as it is. Most readers of JSON stop at 128 levels, and

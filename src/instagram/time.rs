@@ -35,7 +35,7 @@ fn from_iso8601(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// The one form in which times are written: UTC, six decimals and `Z`, so that
-/// the order of the texts is the order of the times (SQLite keeps them as text).
+/// the order of the texts is the order of the times (`SQLite` keeps them as text).
 #[must_use]
 pub fn canonical(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
