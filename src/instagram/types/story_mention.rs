@@ -15,8 +15,12 @@ use crate::instagram::time;
 pub static TYPE: EventType = EventType {
     name: "story_mention",
     claims: |item| {
-        let attachments = item.at(&["message", "attachments"]).and_then(Value::as_array);
-        let mentions = |attachment: &Value| attachment.get("type").and_then(Value::as_str) == Some("story_mention");
+        let attachments = item
+            .at(&["message", "attachments"])
+            .and_then(Value::as_array);
+        let mentions = |attachment: &Value| {
+            attachment.get("type").and_then(Value::as_str) == Some("story_mention")
+        };
         item.is_messaging("message", &[])
             && attachments.is_some_and(|list| list.iter().any(mentions))
             && !item.flag(&["message", "is_deleted"])
@@ -67,9 +71,15 @@ fn plan(event: &Event) -> Plan {
         _ => Map::new(),
     };
     let thread = thread(event, &message);
-    let mut writes = vec![Write { table: &mention::TABLE, row: mention }];
+    let mut writes = vec![Write {
+        table: &mention::TABLE,
+        row: mention,
+    }];
     if !message.is_empty() {
-        writes.push(Write { table: &message::TABLE, row: message });
+        writes.push(Write {
+            table: &message::TABLE,
+            row: message,
+        });
     }
     Plan { writes, thread }
 }
