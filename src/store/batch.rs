@@ -105,11 +105,7 @@ impl Store {
         let now = Utc::now();
         generic::insert(on, &mut entries.0, now).await?;
         let unsent = (!self.keep_unsent).then(|| Unsent::of(event_type, &entries.0));
-        if let Some(unsent) = &unsent {
-            unsent.lock(on).await?;
-        }
-        let stored: Vec<&Entry<'_>> = entries.0.iter().filter(|entry| entry.is_fresh()).collect();
-        typed::write(on, event_type, &stored, self.keep_unsent).await?;
+        typed::write(on, event_type, &entries.0, self.keep_unsent).await?;
         if let Some(unsent) = &unsent {
             unsent.blank(on).await?;
         }
@@ -161,6 +157,11 @@ impl<'a> Entry<'a> {
     /// Whether its typed rows are to be written now.
     pub(super) fn is_fresh(&self) -> bool {
         self.state == State::Fresh
+    }
+
+    /// Whether its event was told before, under another receipt.
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(&self.state, State::Settled(known) if known.status == generic::DUPLICATE)
     }
 }
 

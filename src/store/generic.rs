@@ -41,8 +41,7 @@ pub(super) const KNOWN: &str = "\"id\", \"status\", \"processing_attempts\", \"d
 
 /// Gives every entry its row: first tellings, then what is there already, then
 /// duplicates. A second statement tells them apart, since one has one snapshot
-/// and cannot see who won; and one more looks after duplicates, whose row another
-/// instance may have made meanwhile.
+/// and cannot see who won.
 pub(super) async fn insert(
     on: &DatabaseTransaction,
     entries: &mut [Entry<'_>],
@@ -51,7 +50,7 @@ pub(super) async fn insert(
     insert_first(on, entries, now).await?;
     settle_known(on, entries).await?;
     insert_duplicates(on, entries, now).await?;
-    settle_known(on, entries).await?;
+    read_others(on, entries).await?;
     match unsettled(entries).next() {
         None => Ok(()),
         Some(entry) => Err(vanished(entry.event)),
@@ -126,16 +125,41 @@ async fn find_known(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> Resu
     let rows: Vec<Row> = unsettled(entries)
         .map(|entry| row(json!({ "receipt": entry.event.receipt_id, "sequence": entry.sequence })))
         .collect();
-    let mut known = known_by_id(
-        &on.query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
-            .await?,
-    )?;
+    let found = on
+        .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        .await?;
+    settle(entries, known_by_id(&found)?);
+    Ok(())
+}
+
+/// A duplicate's row may have been made by another instance meanwhile. Only read:
+/// who has inserted duplicates must not wait for locks of the step before.
+async fn read_others(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
+    if unsettled(entries).next().is_none() {
+        return Ok(());
+    }
+    let columns = [column("receipt", Kind::Uuid)];
+    let dialect = Dialect::of(on.get_database_backend());
+    let sql = format!(
+        "SELECT {KNOWN} FROM ({}) AS r JOIN \"{TABLE}\" AS t ON t.\"id\" = r.\"receipt\"",
+        dialect.rows(&columns)
+    );
+    let rows: Vec<Row> = unsettled(entries)
+        .map(|entry| row(json!({ "receipt": entry.event.receipt_id })))
+        .collect();
+    let found = on
+        .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        .await?;
+    settle(entries, known_by_id(&found)?);
+    Ok(())
+}
+
+fn settle(entries: &mut [Entry<'_>], mut known: HashMap<Uuid, Known>) {
     for entry in entries {
         if let Some(known) = known.remove(&entry.event.receipt_id) {
             entry.state = State::Settled(known);
         }
     }
-    Ok(())
 }
 
 fn known_by_id(rows: &[QueryResult]) -> Result<HashMap<Uuid, Known>, DbErr> {
