@@ -11,6 +11,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use chrono::{DateTime, Utc};
 use ractor::ActorProcessingErr;
 use serde::Deserialize;
+use serde_json::json;
 use tracing::warn;
 
 use crate::instagram::types;
@@ -166,6 +167,10 @@ fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
     matches!(error.kind(), JetStream(ref error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
+fn is_not_there(error: &jetstream::Error) -> bool {
+    [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND].contains(&error.error_code())
+}
+
 /// How many messages the consumer has not acknowledged, delivered or not, and
 /// how old the oldest is. A consumer that is not there yet waits for nothing.
 async fn waiting(
@@ -173,10 +178,14 @@ async fn waiting(
     queue: &Queue,
 ) -> Result<(u64, Duration), ActorProcessingErr> {
     let path = format!("CONSUMER.INFO.{}.{}", queue.stream, queue.consumer);
-    let info: jetstream::response::Response<Info> = context.request(path, &()).await?;
+    // The server takes no `null` for an empty request.
+    let info: jetstream::response::Response<Info> = context.request(path, &json!({})).await?;
     let info = match info {
         jetstream::response::Response::Ok(info) => info,
-        jetstream::response::Response::Err { .. } => return Ok((0, Duration::ZERO)),
+        jetstream::response::Response::Err { error } if is_not_there(&error) => {
+            return Ok((0, Duration::ZERO));
+        }
+        jetstream::response::Response::Err { error } => return Err(error.into()),
     };
     let depth = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
     if depth == 0 {
