@@ -146,7 +146,7 @@ mod tests {
             rmp_serde::to_vec_named(&serde_json::json!({"v": 9, "deliveries": []})).unwrap();
         assert!(matches!(
             unpack(&later),
-            Err(JournalError::Version(9)) | Err(JournalError::Unreadable(_))
+            Err(JournalError::Version(9) | JournalError::Unreadable(_))
         ));
     }
 }

@@ -1,7 +1,37 @@
 //! igstream takes in Instagram's webhook traffic and loses none of it.
+//!
+//! The modules in the order of an event's way:
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`receiver`] | HTTP and the actor that makes deliveries durable |
+//! | [`journal`] | the packed message of deliveries; pure |
+//! | [`publisher`] | the journal becomes one message an event |
+//! | [`instagram`] | what a delivery means; pure |
+//! | [`handlers`] | an actor a type: fetch, store, tell, acknowledge |
+//! | [`store`] | a batch of events becomes rows |
+//! | [`stream`] | `JetStream`: connection, topology, what goes out and comes in |
+//! | [`supervisor`] | who runs, who failed, when it is tried again |
+//! | [`watch`] | what is sampled each second: depths, ages, sizes |
+//! | [`telemetry`] | names of metrics, their listener, the log |
+//! | [`service`] | puts it all together, and takes it down again |
+//! | [`api`] | what operators ask over HTTP |
+//! | [`cli`] | a file a command |
+//! | [`config`] | layers, and errors that name key and origin |
+//! | [`lab`] | Instagram, played |
 
+pub mod api;
+pub mod cli;
 pub mod config;
+pub mod handlers;
 pub mod instagram;
 pub mod journal;
+pub mod lab;
+pub mod publisher;
+pub mod receiver;
+pub mod service;
 pub mod store;
+pub mod stream;
+pub mod supervisor;
 pub mod telemetry;
+pub mod watch;

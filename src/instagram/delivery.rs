@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::identity::column_id;
 use super::json;
 
 /// The `object` of the deliveries that are ours.
@@ -101,6 +103,29 @@ impl fmt::Display for Origin {
     }
 }
 
+/// What an entry says of all its items. Read once an entry, and of a column's
+/// length at most: an entry can hold as many items as it has bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The account as received (`entry.id`); empty when there was none.
+    pub account: String,
+    /// `entry.time` as received.
+    pub time: Option<String>,
+}
+
+impl Head {
+    fn read(id: Option<&str>, time: Option<&str>) -> Self {
+        let scalar = |text: Option<&str>| {
+            let scalar = text.and_then(json::parse).as_ref().and_then(json::scalar);
+            scalar.as_deref().map(column_id)
+        };
+        Self {
+            account: scalar(id).unwrap_or_default(),
+            time: scalar(time),
+        }
+    }
+}
+
 /// One item as it stands in a delivery, not yet understood.
 #[derive(Debug, Clone)]
 pub struct RawItem<'a> {
@@ -108,10 +133,8 @@ pub struct RawItem<'a> {
     pub place: String,
     /// Which kind of list it stood in.
     pub origin: Origin,
-    /// The text of `entry.id`, as JSON.
-    pub entry_id: Option<&'a str>,
-    /// The text of `entry.time`, as JSON.
-    pub entry_time: Option<&'a str>,
+    /// What its entry says of it.
+    pub head: Arc<Head>,
     /// The item's own text, lone surrogates mended.
     pub text: &'a str,
     /// Where the item stands in the body, in bytes.
@@ -208,7 +231,7 @@ impl<'a> Items<'a> {
                     self.entry(&format!("{place}/{index}"), entry);
                 }
             }
-            None => self.push(place.to_owned(), Origin::Field, [None, None], list),
+            None => self.push(place.to_owned(), Origin::Field, &Arc::default(), list),
         }
     }
 
@@ -224,51 +247,47 @@ impl<'a> Items<'a> {
         ];
         let Some([id, time, changes, messaging, standby, field, value]) = json::pick(entry, keys)
         else {
-            return self.push(place.to_owned(), Origin::Field, [None, None], entry);
+            return self.push(place.to_owned(), Origin::Field, &Arc::default(), entry);
         };
+        let head = Arc::new(Head::read(id, time));
+        // A null is as good as nothing: some writers spell out what is not there.
+        let told = |text: Option<&'a str>| text.filter(|text| *text != "null");
         let lists = [
-            (Origin::Changes, changes),
-            (Origin::Messaging, messaging),
-            (Origin::Standby, standby),
+            (Origin::Changes, told(changes)),
+            (Origin::Messaging, told(messaging)),
+            (Origin::Standby, told(standby)),
         ];
         for (origin, list) in lists {
             if let Some(list) = list {
-                self.list(&format!("{place}/{origin}"), origin, [id, time], list);
+                self.list(&format!("{place}/{origin}"), origin, &head, list);
             }
         }
         let has_list = lists.iter().any(|(_, list)| list.is_some());
-        if field.is_some() || value.is_some() || !has_list {
-            self.push(place.to_owned(), Origin::Field, [id, time], entry);
+        if told(field).is_some() || told(value).is_some() || !has_list {
+            self.push(place.to_owned(), Origin::Field, &head, entry);
         }
     }
 
-    fn list(&mut self, place: &str, origin: Origin, of_entry: [Option<&'a str>; 2], list: &'a str) {
+    fn list(&mut self, place: &str, origin: Origin, head: &Arc<Head>, list: &'a str) {
         match json::elements(list) {
             Some(elements) => {
                 for (index, element) in elements.into_iter().enumerate() {
-                    self.push(format!("{place}/{index}"), origin, of_entry, element);
+                    self.push(format!("{place}/{index}"), origin, head, element);
                 }
             }
             // No list at all: one item, whatever it is.
-            None => self.push(place.to_owned(), Origin::Field, of_entry, list),
+            None => self.push(place.to_owned(), Origin::Field, head, list),
         }
     }
 
-    fn push(
-        &mut self,
-        place: String,
-        origin: Origin,
-        [entry_id, entry_time]: [Option<&'a str>; 2],
-        text: &'a str,
-    ) {
+    fn push(&mut self, place: String, origin: Origin, head: &Arc<Head>, text: &'a str) {
         // Both are slices of one text: the distance of their starts is a place in it.
         let from = (text.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize);
         let range = from..from + text.len();
         self.items.push(RawItem {
             place,
             origin,
-            entry_id,
-            entry_time,
+            head: Arc::clone(head),
             text,
             range,
         });
@@ -320,6 +339,14 @@ mod tests {
         assert_eq!(
             ours(r#"[{"changes":{"a":1}}]"#),
             [r#"/entry/0/changes {"a":1}"#]
+        );
+        assert_eq!(
+            ours(r#"[{"changes":null,"messaging":[3],"field":null}]"#),
+            ["/entry/0/messaging/0 3"]
+        );
+        assert_eq!(
+            ours(r#"[{"changes":null}]"#),
+            [r#"/entry/0 {"changes":null}"#]
         );
     }
 

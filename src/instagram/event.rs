@@ -1,20 +1,16 @@
 //! An event: an item understood. The form in which it travels on NATS.
 
-use std::ops::Range;
-
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::delivery::{Delivery, Origin, RawItem, items, readable};
-use super::identity::{column_id, receipt_id};
-use super::item::Item;
-use super::json;
-use super::time::{self, serde_canonical};
-use super::types::{self, EventType};
+use super::delivery::Origin;
+use super::time::serde_canonical;
+
+/// The type of what is of none of the nine, and of what is malformed.
+pub const UNKNOWN: &str = "unknown";
 
 /// The key in the `data` of an `unknown` event that says why its item is
 /// malformed.
@@ -83,7 +79,11 @@ pub struct Event {
     /// The typed row without `raw_data`, by the names of its columns.
     pub data: Map<String, Value>,
     /// The change or messaging item as received.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "is_there",
+        default
+    )]
     pub raw: Option<Box<RawValue>>,
     /// Whether `raw` had to stay behind, because the message would be too large.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -104,7 +104,7 @@ impl Event {
     /// Why the item is malformed, if it is.
     #[must_use]
     pub fn malformed(&self) -> Option<&str> {
-        if self.event_type != types::UNKNOWN.name {
+        if self.event_type != UNKNOWN {
             return None;
         }
         self.data.get(MALFORMED_KEY).and_then(Value::as_str)
@@ -116,93 +116,7 @@ impl Event {
     }
 }
 
-/// Every event of a delivery, in the order of its items: one an item.
-#[must_use]
-pub fn understand(delivery: &Delivery) -> Vec<Event> {
-    let text = readable(&delivery.body);
-    items(&text)
-        .iter()
-        .map(|raw| event(delivery, raw))
-        .collect()
-}
-
-fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
-    let item = Item::read(raw, delivery.received_at);
-    let (event_type, meaning) = understand_item(&item);
-    Event {
-        receipt_id: receipt_id(delivery.id, &raw.place),
-        event_id: meaning.event_id,
-        event_type: event_type.name.to_owned(),
-        ig_account_id: column_id(&item.account),
-        object_type: meaning.object_type,
-        object_id: meaning.object_id.as_deref().map(column_id),
-        sender_ig_id: meaning.sender_ig_id.as_deref().map(column_id),
-        sender_username: meaning.sender_username,
-        recipient_ig_id: meaning.recipient_ig_id.as_deref().map(column_id),
-        occurred_at: meaning.occurred_at,
-        received_at: delivery.received_at,
-        delivery_id: delivery.id,
-        data: meaning.data,
-        raw: as_received(&delivery.body, &raw.range).or_else(|| raw_value(raw.text)),
-        raw_omitted: false,
-        place: raw.place.clone(),
-    }
-}
-
-/// Understands an event's `raw` again, where only its generic row is left of it;
-/// `origin` says in which kind of list the item stood. Its identity stays: an
-/// item is one event for ever, whatever a later parser makes of it.
-pub fn reread(event: &mut Event, origin: &str) {
-    event.place = match origin {
-        "" | "field" => "/entry/0".to_owned(),
-        list => format!("/entry/0/{list}/0"),
-    };
-    let Some(raw) = event.raw.clone() else { return };
-    let text = json::mend_surrogates(raw.get());
-    let account = Value::from(event.ig_account_id.as_str()).to_string();
-    let time = Value::from(time::canonical(event.occurred_at)).to_string();
-    let item = RawItem {
-        place: event.place.clone(),
-        origin: event.origin(),
-        entry_id: Some(&account),
-        entry_time: Some(&time),
-        text: &text,
-        range: 0..text.len(),
-    };
-    let item = Item::read(&item, event.received_at);
-    let Some(event_type) = types::by_name(&event.event_type) else {
-        return;
-    };
-    if let Ok(meaning) = (event_type.understand)(&item) {
-        event.recipient_ig_id = meaning.recipient_ig_id.as_deref().map(column_id);
-        event.data = meaning.data;
-    }
-}
-
-/// The type that claims the item and what it makes of it; what no type claims,
-/// and what is malformed, is `unknown`.
-fn understand_item(item: &Item) -> (&'static EventType, Meaning) {
-    let Some(event_type) = types::ALL
-        .iter()
-        .find(|event_type| (event_type.claims)(item))
-    else {
-        return (&types::UNKNOWN, types::unknown::meaning(item, None));
-    };
-    match (event_type.understand)(item) {
-        Ok(meaning) => (event_type, meaning),
-        Err(malformed) => (
-            &types::UNKNOWN,
-            types::unknown::meaning(item, Some(&malformed)),
-        ),
-    }
-}
-
-fn as_received(body: &Bytes, range: &Range<usize>) -> Option<Box<RawValue>> {
-    std::str::from_utf8(body.get(range.clone())?)
-        .ok()
-        .and_then(raw_value)
-}
-
-fn raw_value(text: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(text.to_owned()).ok()
+/// What is told is there, were it `null`: an item can be that.
+fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
 }

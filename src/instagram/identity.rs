@@ -125,19 +125,17 @@ pub fn subject_token(id: &str) -> String {
 }
 
 /// `id` as a column of Instagram's ids holds it: without U+0000, which
-/// PostgreSQL refuses, and of at most 255 characters, the end of a longer one
+/// `PostgreSQL` refuses, and of at most 255 characters, the end of a longer one
 /// being its digest, so that two long ids stay two.
 #[must_use]
 pub fn column_id(id: &str) -> String {
     let clean = id.replace('\0', REPLACEMENT.encode_utf8(&mut [0; 4]));
-    match clean.char_indices().nth(LONGEST_ID) {
-        None => clean,
-        Some(_) => {
-            let digest = digest(id);
-            let kept: String = clean.chars().take(LONGEST_ID - digest.len() - 1).collect();
-            format!("{kept}{CUT}{digest}")
-        }
+    if clean.chars().nth(LONGEST_ID).is_none() {
+        return clean;
     }
+    let digest = digest(id);
+    let kept: String = clean.chars().take(LONGEST_ID - digest.len() - 1).collect();
+    format!("{kept}{CUT}{digest}")
 }
 
 fn lead_special(c: char) -> bool {

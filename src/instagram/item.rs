@@ -1,13 +1,31 @@
 //! An item, read: what the types look at to say what it means.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::delivery::{Origin, RawItem};
-use super::{json, time};
+use super::json::{self, scalar};
+use super::time;
 
 /// The keys of a messaging item that say between whom and when, not what.
 const ROUTING_KEYS: [&str; 3] = ["sender", "recipient", "timestamp"];
+/// The keys by which a messaging item of one of the types says what it is.
+const SUBJECT_KEYS: [&str; 5] = ["message", "message_edit", "reaction", "postback", "read"];
+/// The fields under which a change brings a messaging item, beside all that
+/// begin with `messaging_`. Source: Instagram Platform, "Webhooks: fields".
+const MESSAGING_FIELDS: [&str; 6] = [
+    "messages",
+    "message_echoes",
+    "message_edit",
+    "message_reactions",
+    "response_feedback",
+    "standby",
+];
+/// The keys of an entry that are no part of the one item in it.
+const ENTRY_KEYS: [&str; 5] = ["id", "time", "changes", "messaging", "standby"];
+/// Nesting of a document within an event's data. An event is JSON too, and most
+/// readers of it stop at 128 levels.
+const DEEPEST_DOCUMENT: usize = 100;
 
 /// One item with what its entry says of it.
 #[derive(Debug)]
@@ -20,25 +38,31 @@ pub struct Item {
     pub field: Option<String>,
     /// The change's `value`, or the messaging item itself.
     pub body: Value,
+    /// What a change has beside its `field` and `value`.
+    beside: Map<String, Value>,
     /// When the delivery arrived: the time of what has no readable one.
     pub received_at: DateTime<Utc>,
 }
 
 impl Item {
-    /// Reads `raw`. An item that nests too deep to be read has no body.
+    /// Reads `raw`. The body of an item that nests too deep to be read is its
+    /// text, which tells it from any other.
     #[must_use]
     pub fn read(raw: &RawItem<'_>, received_at: DateTime<Utc>) -> Self {
-        let whole = json::parse(raw.text).unwrap_or_default();
-        let (field, body) = match raw.origin {
+        let whole = json::parse(raw.text).unwrap_or_else(|| Value::from(raw.text));
+        let (field, body, mut beside) = match raw.origin {
             Origin::Changes | Origin::Field => split_change(whole),
-            Origin::Messaging | Origin::Standby => (None, whole),
+            Origin::Messaging | Origin::Standby => (None, whole, Map::new()),
         };
-        let scalar = |text: Option<&str>| text.and_then(json::parse).as_ref().and_then(scalar);
+        if raw.origin == Origin::Field {
+            beside.retain(|key, _| !ENTRY_KEYS.contains(&key.as_str()));
+        }
         Self {
-            account: scalar(raw.entry_id).unwrap_or_default(),
-            entry_time: scalar(raw.entry_time),
+            account: raw.head.account.clone(),
+            entry_time: raw.head.time.clone(),
             field,
             body,
+            beside,
             received_at,
         }
     }
@@ -69,8 +93,9 @@ impl Item {
     pub fn flag(&self, path: &[&str]) -> bool {
         match self.at(path) {
             Some(Value::Bool(flag)) => *flag,
-            Some(Value::String(text)) => text == "true" || text == "1",
-            _ => false,
+            value => value
+                .and_then(scalar)
+                .is_some_and(|text| text == "true" || text == "1"),
         }
     }
 
@@ -80,11 +105,18 @@ impl Item {
         self.at(path).and_then(scalar)?.parse().ok()
     }
 
-    /// The document at `path`, if it is an object or an array.
+    /// The document at `path`, if it is an object or an array; its text, where
+    /// it nests too deep to stand in an event.
     #[must_use]
-    pub fn document(&self, path: &[&str]) -> Option<&Value> {
-        self.at(path)
-            .filter(|value| value.is_object() || value.is_array())
+    pub fn document(&self, path: &[&str]) -> Option<Value> {
+        let document = self
+            .at(path)
+            .filter(|value| value.is_object() || value.is_array())?;
+        let text = document.to_string();
+        if json::depth(&text) > DEEPEST_DOCUMENT {
+            return Some(Value::from(text));
+        }
+        Some(document.clone())
     }
 
     /// `sender.id`.
@@ -118,36 +150,37 @@ impl Item {
             .unwrap_or(self.received_at)
     }
 
-    /// Whether the item is of one of `fields`, or, whatever place it stood in,
-    /// is a messaging item that has the key `key`.
+    /// Whether the item is, whatever place it stood in, a messaging item that
+    /// has the key `key`; or says nothing of the kind but is of one of `fields`.
+    /// A field that brings no messaging items is never one, however its value
+    /// looks: it must not take a message's place.
     #[must_use]
     pub fn is_messaging(&self, key: &str, fields: &[&str]) -> bool {
-        if self.at(&[key]).is_some() && self.is_messaging_shaped() {
-            return true;
+        let has = |key: &str| self.at(&[key]).is_some();
+        if self.comes_as_messaging() && (has(key) || SUBJECT_KEYS.into_iter().any(has)) {
+            return has(key);
         }
         self.field
             .as_deref()
             .is_some_and(|field| fields.contains(&field))
     }
 
-    /// A messaging item, or a change whose value is shaped like one.
-    fn is_messaging_shaped(&self) -> bool {
-        self.field.is_none() || ROUTING_KEYS.iter().any(|key| self.body.get(key).is_some())
+    fn comes_as_messaging(&self) -> bool {
+        self.field.as_deref().is_none_or(|field| {
+            field.starts_with("messaging_") || MESSAGING_FIELDS.contains(&field)
+        })
     }
 
     /// What the item calls itself: its field, or the key of a messaging item
     /// that says what it is about.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
-        let subject = || {
-            self.body
-                .as_object()?
-                .keys()
-                .find(|key| !ROUTING_KEYS.contains(&key.as_str()))
-        };
-        self.field
-            .as_deref()
-            .or_else(|| subject().map(String::as_str))
+        self.field.as_deref().or_else(|| self.subject())
+    }
+
+    fn subject(&self) -> Option<&str> {
+        let mut keys = self.body.as_object()?.keys().map(String::as_str);
+        keys.find(|key| !ROUTING_KEYS.contains(key) && !ENTRY_KEYS[..2].contains(key))
     }
 
     /// The item in words that do not depend on the envelope's style, for a
@@ -155,32 +188,32 @@ impl Item {
     /// its field.
     #[must_use]
     pub fn canonical(&self) -> String {
-        let body = json::canonical(&self.body);
-        match &self.field {
-            Some(field) if !self.is_messaging_shaped() => {
-                format!("{}:{body}", Value::from(field.as_str()))
-            }
-            _ => body,
+        let says_itself = self.comes_as_messaging() && self.subject().is_some();
+        let mut text = match &self.field {
+            Some(field) if !says_itself => format!("{}:", Value::from(field.as_str())),
+            _ => String::new(),
+        };
+        text.push_str(&json::canonical(&self.body));
+        if !self.beside.is_empty() {
+            text.push_str(&json::canonical(&Value::Object(self.beside.clone())));
         }
+        text
     }
 }
 
-/// A change `{field, value}`; what is not shaped so is its own body.
-fn split_change(whole: Value) -> (Option<String>, Value) {
+/// A change `{field, value}`, and what it has beside; what is not shaped so is
+/// its own body.
+fn split_change(whole: Value) -> (Option<String>, Value, Map<String, Value>) {
     let Value::Object(mut change) = whole else {
-        return (None, whole);
+        return (None, whole, Map::new());
     };
     let field = change.get("field").and_then(scalar);
-    match (field, change.contains_key("value")) {
-        (None, false) => (None, Value::Object(change)),
-        (field, _) => (field, change.remove("value").unwrap_or_default()),
+    if field.is_none() && !change.contains_key("value") {
+        return (None, Value::Object(change), Map::new());
     }
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+    if field.is_some() {
+        change.remove("field");
     }
+    let body = change.remove("value").unwrap_or_default();
+    (field, body, change)
 }

@@ -10,7 +10,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
-/// Nesting that is still understood. Instagram's own is below ten; PostgreSQL
+/// Nesting that is still understood. Instagram's own is below ten; `PostgreSQL`
 /// stops at some thousands (`max_stack_depth`), `SQLite` at 1,000.
 pub const DEEPEST: usize = 512;
 /// Nesting that is stored as it is. Most readers of JSON stop at 128 levels, and
@@ -145,6 +145,16 @@ pub fn parse(text: &str) -> Option<Value> {
     let value = Value::deserialize(&mut from).ok()?;
     from.end().ok()?;
     Some(value)
+}
+
+/// A text, or a number with all its digits, as text.
+#[must_use]
+pub fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// `value` with its keys sorted and without blanks: the same for two texts that
@@ -375,7 +385,7 @@ mod tests {
                 r#"{"igstream_replaced":["lone surrogates by U+FFFD"],"value":"\ufffd"}"#,
             ),
             (
-                r#"[1e9999,1e99]"#,
+                r"[1e9999,1e99]",
                 r#"{"igstream_replaced":["numbers out of range by texts"],"value":["1e9999",1e99]}"#,
             ),
             (r#"{"n":"1e9999\\u0000"}"#, r#"{"n":"1e9999\\u0000"}"#),

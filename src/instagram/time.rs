@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 /// Numbers from here on count milliseconds, below it seconds: 10^11 seconds are
 /// the year 5138, 10^11 milliseconds are 1973, before there was an Instagram.
-pub const FIRST_MILLISECOND: i128 = 100_000_000_000;
+pub const FIRST_MILLISECOND: u64 = 100_000_000_000;
 
 /// Reads an integer or a text: seconds or milliseconds since 1970, or ISO 8601
 /// (`2021-09-08T06:34:04+0000`). `None` when it cannot be read, or lies outside
@@ -12,20 +12,19 @@ pub const FIRST_MILLISECOND: i128 = 100_000_000_000;
 #[must_use]
 pub fn read(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    let time = match text.parse::<i128>() {
+    let time = match text.parse::<i64>() {
         Ok(number) => from_number(number)?,
         Err(_) => from_iso8601(text)?,
     };
     (1..=9999).contains(&time.year()).then_some(time)
 }
 
-fn from_number(number: i128) -> Option<DateTime<Utc>> {
-    let milliseconds = if number.abs() < FIRST_MILLISECOND {
-        number * 1000
+fn from_number(number: i64) -> Option<DateTime<Utc>> {
+    if number.unsigned_abs() < FIRST_MILLISECOND {
+        DateTime::from_timestamp(number, 0)
     } else {
-        number
-    };
-    DateTime::from_timestamp_millis(i64::try_from(milliseconds).ok()?)
+        DateTime::from_timestamp_millis(number)
+    }
 }
 
 fn from_iso8601(text: &str) -> Option<DateTime<Utc>> {
@@ -36,7 +35,7 @@ fn from_iso8601(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// The one form in which times are written: UTC, six decimals and `Z`, so that
-/// the order of the texts is the order of the times (SQLite keeps them as text).
+/// the order of the texts is the order of the times (`SQLite` keeps them as text).
 #[must_use]
 pub fn canonical(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
@@ -91,6 +90,8 @@ mod tests {
             "99999999999999999",
             "-",
             "1.5",
+            "-9223372036854775808",
+            "-170141183460469231731687303715884105728",
             "-62167219200",
         ] {
             assert_eq!(canonical_of(text), None, "{text}");

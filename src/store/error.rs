@@ -1,5 +1,7 @@
 //! Whose error it is: the world's, which passes, or the event's own.
 
+use std::borrow::Cow;
+
 use sea_orm::{DbErr, RuntimeErr};
 
 /// Why a batch was not stored.
@@ -8,6 +10,14 @@ pub enum StoreError {
     /// The database said no.
     #[error("the database refused: {0}")]
     Database(#[from] DbErr),
+    /// The directory of the database's file cannot be made.
+    #[error("the directory {directory:?} of `database.url` cannot be made: {reason}")]
+    Directory {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// An event cannot be written as JSON.
     #[error("the event cannot be written: {0}")]
     Unwritable(#[from] serde_json::Error),
@@ -28,6 +38,7 @@ impl StoreError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
+            Self::Directory { .. } => Blame::World,
             Self::Unwritable(_) => Blame::Event,
             Self::Database(error) => blame(error),
         }
@@ -51,7 +62,7 @@ fn blame(error: &DbErr) -> Blame {
     };
     let code = inner
         .as_database_error()
-        .and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+        .and_then(|error| error.code().map(Cow::into_owned));
     code.map_or(Blame::World, |code| {
         if code.len() == 5 {
             blame_sqlstate(&code)

@@ -4,9 +4,12 @@
 //! entities' columns and the types' rules; what the two databases say
 //! differently lies in [`dialect`].
 
+use std::path::Path;
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -28,6 +31,9 @@ mod unsent;
 
 pub use batch::{Incoming, Outcome, StoredRow};
 pub use error::StoreError;
+
+/// What the database is called in `/readyz`.
+pub const NAME: &str = "database";
 
 /// How to reach the database, and what to do with what it is given.
 #[derive(Debug, Clone)]
@@ -64,6 +70,7 @@ struct Writing<'a> {
 impl Store {
     /// Connects. A database that is away is an error: the caller tries again.
     pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+        make_directory(&options.url)?;
         let database = Database::connect(connect_options(options)).await?;
         Ok(Self {
             database,
@@ -128,6 +135,21 @@ impl Writing<'_> {
     }
 }
 
+/// `SQLite` makes its file, but not the directory of it.
+fn make_directory(url: &str) -> Result<(), StoreError> {
+    let is_made = url.starts_with("sqlite:") && url.contains("mode=rwc");
+    let path = SqliteConnectOptions::from_str(url).ok().filter(|_| is_made);
+    let directory = path
+        .as_ref()
+        .and_then(|options| options.get_filename().parent())
+        .map(Path::to_owned);
+    let Some(directory) = directory.filter(|directory| !directory.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(&directory)
+        .map_err(|reason| StoreError::Directory { directory, reason })
+}
+
 fn connect_options(options: &StoreOptions) -> ConnectOptions {
     let mut connect = ConnectOptions::new(options.url.clone());
     connect
@@ -136,7 +158,6 @@ fn connect_options(options: &StoreOptions) -> ConnectOptions {
         .sqlx_logging(false)
         // What is acknowledged to NATS must be on the disk.
         .map_sqlx_sqlite_opts(|sqlite| {
-            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)

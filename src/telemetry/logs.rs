@@ -78,7 +78,16 @@ where
         .with_writer(writer);
     match style {
         Style::Text { colour } => Box::new(lines.with_ansi(colour).finish()),
-        Style::Json => Box::new(lines.json().flatten_event(true).finish()),
+        Style::Json => {
+            // The actors' own spans say nothing that a line does not say itself.
+            let lines = lines.json().flatten_event(true);
+            Box::new(
+                lines
+                    .with_current_span(false)
+                    .with_span_list(false)
+                    .finish(),
+            )
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! igstream, tried as its users use it. One binary: it links once.
+//! igstream, tried as its users use it, each promise in a module of its own. One
+//! binary: it links once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod managed_server;
 mod migrations;
 mod store;
 mod store_failures;
@@ -11,3 +13,4 @@ mod store_unsent;
 mod store_values;
 mod support;
 mod tables;
+mod understanding;

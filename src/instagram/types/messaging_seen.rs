@@ -37,13 +37,27 @@ pub static TABLE: Table = Table {
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let (mid, watermark) = (item.id(&["read", "mid"]), item.id(&["read", "watermark"]));
     let lead = match (&mid, &watermark) {
-        (Some(mid), _) if is_number(mid) => Part::Estranged(mid),
-        (Some(mid), _) => Part::Lead(Some(mid)),
-        (None, Some(watermark)) => Part::Next(Some(watermark)),
-        (None, None) => return Err(Malformed { event_type: TYPE.name, missing: "read.mid or read.watermark" }),
+        (Some(mid), _) if is_number(mid) => vec![Part::Estranged(mid)],
+        (Some(mid), _) => vec![Part::Lead(Some(mid))],
+        (None, Some(watermark)) if is_number(watermark) => vec![Part::Next(Some(watermark))],
+        // Not what a watermark is: it says that the mid is missing, so that no mid reads like it.
+        (None, Some(watermark)) => vec![Part::Next(None), Part::Next(Some(watermark))],
+        (None, None) => {
+            return Err(Malformed {
+                event_type: TYPE.name,
+                missing: "read.mid or read.watermark",
+            });
+        }
     };
     let (sender, timestamp) = (item.sender(), item.timestamp());
-    let parts = [lead, Part::Next(sender.as_deref()), Part::Next(timestamp.as_deref())];
+    let parts = [
+        lead,
+        vec![
+            Part::Next(sender.as_deref()),
+            Part::Next(timestamp.as_deref()),
+        ],
+    ]
+    .concat();
     let id = event_id(TYPE.name, &parts);
     let last_message = mid.or(watermark);
     Ok(Meaning {

@@ -15,9 +15,15 @@ use crate::instagram::time;
 pub static TYPE: EventType = EventType {
     name: "story_mention",
     claims: |item| {
-        let attachments = item.at(&["message", "attachments"]).and_then(Value::as_array);
-        let mentions = |attachment: &Value| attachment.get("type").and_then(Value::as_str) == Some("story_mention");
-        attachments.is_some_and(|list| list.iter().any(mentions)) && !item.flag(&["message", "is_deleted"])
+        let attachments = item
+            .at(&["message", "attachments"])
+            .and_then(Value::as_array);
+        let mentions = |attachment: &Value| {
+            attachment.get("type").and_then(Value::as_str) == Some("story_mention")
+        };
+        item.is_messaging("message", &[])
+            && attachments.is_some_and(|list| list.iter().any(mentions))
+            && !item.flag(&["message", "is_deleted"])
     },
     understand: meaning,
     plan,
@@ -27,7 +33,7 @@ pub static TYPE: EventType = EventType {
 const MESSAGE_KEY: &str = "message";
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
-    let mid = message::mid(item, &["message", "mid"], "message.mid")?;
+    let mid = message::mid(item, TYPE.name)?;
     let sender = item.sender();
     let event_id = event_id(&mid, sender.as_deref());
     Ok(Meaning {
@@ -65,9 +71,15 @@ fn plan(event: &Event) -> Plan {
         _ => Map::new(),
     };
     let thread = thread(event, &message);
-    let mut writes = vec![Write { table: &mention::TABLE, row: mention }];
+    let mut writes = vec![Write {
+        table: &mention::TABLE,
+        row: mention,
+    }];
     if !message.is_empty() {
-        writes.push(Write { table: &message::TABLE, row: message });
+        writes.push(Write {
+            table: &message::TABLE,
+            row: message,
+        });
     }
     Plan { writes, thread }
 }

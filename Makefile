@@ -1,0 +1,55 @@
+# What a developer does here. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt tools clean-data
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## the demo: the service, simulated traffic, and a live table (KEEP=1 keeps the data of the last run)
+	@python3 scripts/run.py
+
+test: tools ## all tests, on SQLite and PostgreSQL, and the check with an independent NATS client
+	scripts/with-postgres cargo test --workspace --locked
+	$(MAKE) --no-print-directory check-client
+
+check-client: tools ## what other services find on NATS, read with nats-py
+	scripts/fetch-tools --python
+	cargo build --locked --bin igstream
+	python3 tests/independent_client.py
+
+lint: check-fmt check-clippy check-docs check-scripts check-licences ## format, clippy, documentation, scripts, licences
+
+check-fmt:
+	cargo fmt --all --check
+	rustfmt --edition 2024 --check src/instagram/types/*.rs
+
+check-clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+check-docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+check-scripts:
+	bash -n scripts/fetch-tools scripts/lib.sh .ci/run
+	python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' \
+		scripts/*.py scripts/with-postgres tests/*.py
+
+check-licences:
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check licenses bans sources; \
+	else \
+		echo "skipped: cargo deny check licenses bans sources (cargo-deny is not installed)"; \
+	fi
+
+fmt: ## format the code
+	cargo fmt --all
+	rustfmt --edition 2024 src/instagram/types/*.rs
+
+tools: ## fetch nats-server into .tools/bin
+	@scripts/fetch-tools
+
+clean-data: ## remove the data of the demo
+	rm -rf data/demo

@@ -1,0 +1,84 @@
+//! The command line: a file a command, each thin.
+
+pub mod accounts;
+pub mod migrate;
+pub mod serve;
+pub mod simulate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::service::store_options;
+use crate::store::Store;
+use crate::telemetry::logs;
+
+/// Takes in Instagram's webhook traffic and loses none of it
+#[derive(Debug, Parser)]
+#[command(name = "igstream", version)]
+pub struct Cli {
+    /// A configuration file (TOML) over the built-in defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: receiver, publisher, handlers, metrics (the default)
+    Serve(serve::ServeArgs),
+    /// Make, undo and look at the database's schema
+    Migrate(migrate::MigrateArgs),
+    /// Play Instagram against a running service
+    Simulate(simulate::SimulateArgs),
+    /// The accounts whose traffic is expected
+    Accounts(accounts::AccountsArgs),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let command = self
+            .command
+            .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
+        let demo = matches!(&command, Command::Serve(args) if args.demo);
+        let config = Config::load(self.config.as_deref(), demo)?;
+        logs::init(&config.log)?;
+        match command {
+            Command::Serve(args) => serve::run(&args, config).await,
+            Command::Migrate(args) => {
+                migrate::run(&args, connect(&config).await?.database()).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Simulate(args) => {
+                config.require_app_secrets()?;
+                let secrets: Vec<String> = config
+                    .instagram
+                    .app_secrets
+                    .iter()
+                    .map(|secret| secret.expose().to_owned())
+                    .collect();
+                simulate::run(&args, &secrets).await
+            }
+            Command::Accounts(args) => {
+                let store = connect(&config).await?;
+                if config.database.migrate_on_start {
+                    migration::up(store.database(), None).await?;
+                }
+                accounts::run(&args, &store).await
+            }
+        }
+    }
+}
+
+/// The database, for a command that needs it now.
+async fn connect(config: &Config) -> anyhow::Result<Store> {
+    let url = config.database.url.url_without_credentials();
+    Store::connect(&store_options(config))
+        .await
+        .with_context(|| format!("the database at {url} (`database.url`) cannot be reached"))
+}

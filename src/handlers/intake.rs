@@ -1,0 +1,134 @@
+//! Where a handler's events come from: its type's own consumer, and what is to
+//! be processed once more.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{AckKind, Message};
+use tracing::{debug, error};
+
+use crate::store::Incoming;
+use crate::stream::Connection;
+use crate::stream::consumer::{FetchError, Pull};
+use crate::stream::message::read_event;
+
+/// What a batch weighs at most, in bytes, where no single message is larger.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// How long to wait for the first event.
+const WAIT: Duration = Duration::from_secs(1);
+/// How long to look whether anything is to be processed once more.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How often to look, in turns that found events.
+const GLANCE_EVERY: u32 = 16;
+/// What is no event waits for a program that knows what it is.
+const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
+
+/// The two consumers of a handler.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    events: Pull,
+    reprocess: Pull,
+    turns: u32,
+}
+
+/// Events taken, and beside each its message, which is still to be settled.
+#[derive(Default)]
+pub struct Batch {
+    /// The events.
+    pub events: Vec<Incoming>,
+    /// Their messages, in the same order.
+    pub messages: Vec<Unsettled>,
+}
+
+/// A message that is still to be acknowledged or put back.
+pub struct Unsettled {
+    /// Whether `JetStream` had delivered it before.
+    pub redelivered: bool,
+    message: Message,
+}
+
+impl Intake {
+    /// Takes from the type's own consumer and from that of what is to be
+    /// processed once more.
+    #[must_use]
+    pub fn new(events: Pull, reprocess: Pull) -> Self {
+        Self {
+            events,
+            reprocess,
+            turns: 0,
+        }
+    }
+
+    /// The next batch; empty when nothing comes within a second.
+    pub async fn take(
+        &mut self,
+        connection: &Connection,
+        limit: usize,
+    ) -> Result<Batch, FetchError> {
+        let bytes = BATCH_BYTES.max(2 * connection.max_payload());
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(GLANCE_EVERY) {
+            let once_more = self.reprocess.fetch(limit, bytes, GLANCE).await?;
+            if !once_more.is_empty() {
+                return Ok(read(once_more, true).await);
+            }
+        }
+        let events = self.events.fetch(limit, bytes, WAIT).await?;
+        if events.is_empty() {
+            // Nothing is waiting: there is time to look at once.
+            self.turns = GLANCE_EVERY - 1;
+        }
+        Ok(read(events, false).await)
+    }
+}
+
+async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
+    let mut batch = Batch::default();
+    for message in messages {
+        let (sequence, delivered) = message
+            .info()
+            .map_or((0, 1), |info| (info.stream_sequence, info.delivered));
+        match read_event(&message, sequence) {
+            Ok(event) => {
+                let sequence = (!reprocess).then_some(sequence);
+                batch.events.push(Incoming {
+                    event,
+                    sequence,
+                    reprocess,
+                });
+                batch.messages.push(Unsettled {
+                    redelivered: delivered > 1,
+                    message,
+                });
+            }
+            Err(error) => {
+                error!(%error, "a message cannot be read; it stays where it is");
+                settle(&message, AckKind::Nak(Some(UNREADABLE_PAUSE))).await;
+            }
+        }
+    }
+    batch
+}
+
+impl Unsettled {
+    /// It is done with.
+    pub async fn acknowledge(&self) {
+        settle(&self.message, AckKind::Ack).await;
+    }
+
+    /// It comes again after a pause.
+    pub async fn put_back(&self, pause: Duration) {
+        settle(&self.message, AckKind::Nak(Some(pause))).await;
+    }
+
+    /// It is still being worked on.
+    pub async fn keep(&self) {
+        settle(&self.message, AckKind::Progress).await;
+    }
+}
+
+/// One that is lost means that the message comes again, which does no harm.
+async fn settle(message: &Message, kind: AckKind) {
+    if let Err(error) = message.ack_with(kind).await {
+        debug!(%error, "an acknowledgement could not be sent; the message comes again");
+    }
+}

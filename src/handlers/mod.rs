@@ -1,0 +1,241 @@
+//! The handlers: one actor, ten times. Each takes batches of its type's events,
+//! stores them, tells of it, and acknowledges, in this order, so that a crash
+//! anywhere only does again what does not matter twice.
+
+mod counts;
+#[cfg(debug_assertions)]
+mod fault;
+mod intake;
+mod telling;
+
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ractor::ActorProcessingErr;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::instagram::EventType;
+use crate::store::error::Blame;
+use crate::store::{Incoming, Outcome, Store, StoreError};
+use crate::stream::Connection;
+use crate::stream::bulk::{Freshness, publish_all};
+use crate::supervisor::{Board, Child, Turn, Worker, worker};
+
+use counts::Counts;
+pub use intake::{Batch, Intake, Unsettled};
+use telling::Told;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What `handlers.*` says.
+#[derive(Debug, Clone)]
+pub struct HandlerSettings {
+    /// How often an event is tried.
+    pub max_attempts: u32,
+    /// The pause before the second attempt, the third, …; the last one repeats.
+    pub backoff: Vec<Duration>,
+    /// How many events a batch holds at most.
+    pub batch_size: usize,
+}
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct Tools {
+    /// The connection to NATS.
+    pub connection: Connection,
+    /// The database.
+    pub store: Store,
+    /// Where a pause is shown.
+    pub board: Board,
+    /// What `handlers.*` says.
+    pub settings: HandlerSettings,
+    /// Set when the service stops: nobody waits for the world any more.
+    pub stopping: CancellationToken,
+}
+
+/// The handler of a type as a supervised child. Its name is the type's.
+#[must_use]
+pub fn child(event_type: &'static EventType, intake: &Intake, tools: &Tools) -> Child {
+    let (intake, tools) = (intake.clone(), tools.clone());
+    worker(event_type.name, move || Handler {
+        event_type,
+        intake: intake.clone(),
+        tools: tools.clone(),
+        pause: FIRST_PAUSE,
+        counts: Counts::new(event_type.name),
+    })
+}
+
+struct Handler {
+    event_type: &'static EventType,
+    intake: Intake,
+    tools: Tools,
+    pause: Duration,
+    counts: Counts,
+}
+
+/// Why a batch is not through: the service stops.
+struct Stopping;
+
+impl Worker for Handler {
+    async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
+        let size = self.tools.settings.batch_size;
+        let passed = match self.intake.take(&self.tools.connection, size).await {
+            Ok(batch) if batch.events.is_empty() => {
+                self.well();
+                Ok(())
+            }
+            Ok(batch) => self.process_or_put_back(&batch).await?,
+            Err(error) => self.rest(&error, &[]).await,
+        };
+        Ok(passed.map_or(Turn::Done, |()| Turn::Again))
+    }
+}
+
+impl Handler {
+    /// What a batch is not through with goes back at once: without a word it
+    /// would come again only after the consumer's acknowledgement wait.
+    async fn process_or_put_back(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+        let processed = AssertUnwindSafe(self.process(batch)).catch_unwind().await;
+        if !matches!(processed, Ok(Ok(Ok(())))) {
+            for message in &batch.messages {
+                message.put_back(FIRST_PAUSE).await;
+            }
+        }
+        processed.unwrap_or_else(|panic| {
+            self.counts.panicked();
+            resume_unwind(panic)
+        })
+    }
+
+    async fn process(&mut self, batch: &Batch) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+        #[cfg(debug_assertions)]
+        fault::point(self.event_type.name);
+        let started = Instant::now();
+        let Ok(outcomes) = self.store(&batch.events, &batch.messages).await else {
+            return Ok(Err(Stopping));
+        };
+        let stored_in = started.elapsed();
+        let told = telling::of(batch, &outcomes, self.tools.connection.max_payload())?;
+        if self.tell(told, &batch.messages).await.is_err() {
+            return Ok(Err(Stopping));
+        }
+        self.settle(&batch.messages, &outcomes).await;
+        self.counts.add(&batch.events, &outcomes, stored_in);
+        self.well();
+        Ok(Ok(()))
+    }
+
+    /// Stores the events. The world's errors pause the handler and count no
+    /// attempt; an event's own is looked for by halving, so that it takes none of
+    /// the others with it.
+    fn store<'a>(
+        &'a mut self,
+        events: &'a [Incoming],
+        messages: &'a [Unsettled],
+    ) -> BoxFuture<'a, Result<Vec<Outcome>, Stopping>> {
+        Box::pin(async move {
+            loop {
+                let error = match self.tools.store.store(self.event_type, events).await {
+                    Ok(outcomes) => return Ok(outcomes),
+                    Err(error) => error,
+                };
+                match (error.blame(), events) {
+                    (Blame::World, _) => self.rest(&error, messages).await?,
+                    (Blame::Event, [event]) => {
+                        return Ok(vec![self.failed(event, &error, messages).await?]);
+                    }
+                    (Blame::Event, events) => {
+                        let (first, second) = events.split_at(events.len() / 2);
+                        let mut outcomes = self.store(first, messages).await?;
+                        outcomes.extend(self.store(second, messages).await?);
+                        return Ok(outcomes);
+                    }
+                }
+            }
+        })
+    }
+
+    async fn failed(
+        &mut self,
+        event: &Incoming,
+        error: &StoreError,
+        messages: &[Unsettled],
+    ) -> Result<Outcome, Stopping> {
+        self.counts.failed(event, error);
+        let most = self.tools.settings.max_attempts;
+        loop {
+            match self.tools.store.record_failure(event, error, most).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => self.rest(&error, messages).await?,
+            }
+        }
+    }
+
+    /// Tells of what became of the batch until all of it is acknowledged.
+    async fn tell(&mut self, told: Told, messages: &[Unsettled]) -> Result<(), Stopping> {
+        for (told, mut freshness) in [
+            (told.stored, told.freshness),
+            (told.dead, Freshness::Repeated),
+        ] {
+            while let Err(error) = publish_all(&self.tools.connection, &told, freshness).await {
+                freshness = Freshness::Repeated;
+                self.rest(&error, messages).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the world, longer each time, and keeps the messages meanwhile.
+    async fn rest(
+        &mut self,
+        error: &(impl Display + Sync),
+        messages: &[Unsettled],
+    ) -> Result<(), Stopping> {
+        let event_type = self.event_type.name;
+        warn!(event_type, %error, pause_ms = self.pause.as_millis(), "a handler waits");
+        self.tools.board.paused(event_type, &error.to_string());
+        tokio::select! {
+            () = tokio::time::sleep(self.pause) => {}
+            () = self.tools.stopping.cancelled() => return Err(Stopping),
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        for message in messages {
+            message.keep().await;
+        }
+        Ok(())
+    }
+
+    fn well(&mut self) {
+        self.pause = FIRST_PAUSE;
+        self.tools.board.running(self.event_type.name);
+    }
+
+    async fn settle(&self, messages: &[Unsettled], outcomes: &[Outcome]) {
+        for (message, outcome) in messages.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Retry { attempts } => message.put_back(self.backoff(*attempts)).await,
+                _ => message.acknowledge().await,
+            }
+        }
+    }
+
+    /// The pause after so many attempts; the last one configured repeats.
+    fn backoff(&self, attempts: u32) -> Duration {
+        let backoff = &self.tools.settings.backoff;
+        let nth = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        backoff
+            .get(nth)
+            .or(backoff.last())
+            .copied()
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,48 @@
+//! The lab plays Instagram: it makes up traffic, signs it, posts it and keeps a ledger of it.
+//!
+//! ```text
+//! seed → Traffic (what is sent, and what must become of it) → Player (HTTP) → Ledger, Summary
+//! ```
+//!
+//! It shares no code with the service's own parser and signature check, on purpose: it writes
+//! the `event_id` it expects from what it knows it made up, so a comparison of the database
+//! with the ledger is an honest one. [`Traffic`] does no I/O and reads no clock.
+//!
+//! - [`kind`]: the nine types, and how often each is sent
+//! - [`cast`]: accounts, the people who write to them, and what they said before
+//! - [`content`]: ids and texts
+//! - [`shapes`], [`wire`]: Instagram's JSON, and Meta's way to escape it
+//! - [`items`], `messaging`: one item of each type; [`malformed`]: one that must end as a dead letter
+//! - [`traffic`]: deliveries and repeats; [`invalid`]: what must not be accepted
+//! - [`delivery`]: the bytes, and what must become of each event in them
+//! - [`signer`], [`player`], `post`: sending them at a pace, again if need be
+//! - [`ledger`], [`summary`]: telling what happened
+
+pub mod cast;
+pub mod content;
+pub mod delivery;
+pub mod invalid;
+pub mod items;
+pub mod kind;
+pub mod ledger;
+pub mod malformed;
+mod messaging;
+pub mod player;
+mod post;
+mod report;
+pub mod shapes;
+pub mod signer;
+pub mod summary;
+pub mod traffic;
+pub mod wire;
+
+pub use delivery::{Delivery, Expectation, Told};
+pub use kind::Kind;
+pub use ledger::Ledger;
+pub use player::{End, Play, PlayError, play};
+pub use signer::Signer;
+pub use summary::Summary;
+pub use traffic::{Traffic, TrafficPlan};
+
+#[cfg(test)]
+mod tests;

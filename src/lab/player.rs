@@ -1,0 +1,263 @@
+//! Posts deliveries as Instagram does: at a pace, over a bounded number of connections, and again
+//! if the answer is a 5xx or none.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+use super::{
+    delivery::Delivery,
+    ledger::{Ledger, LedgerError},
+    post::{Answer, Poster, is_to_be_retried},
+    signer::Signer,
+    summary::{Summary, Tally},
+    traffic::Traffic,
+};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// Longer than any run.
+const NEVER: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// How the traffic is posted.
+#[derive(Debug, Clone)]
+pub struct Play {
+    /// Where the service takes webhooks.
+    pub url: String,
+    /// Deliveries a second; 0 is as fast as they are taken.
+    pub rate: f64,
+    /// When to stop.
+    pub end: End,
+    /// At most so many deliveries are under way at once.
+    pub connections: usize,
+    /// For how long a delivery is posted again before it counts as failed.
+    pub patience: Duration,
+}
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    /// After so many deliveries.
+    Count(u64),
+    /// After so long a time.
+    After(Duration),
+}
+
+/// A run could not be started, or not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// No place to post to.
+    #[error(
+        "the url {url:?} cannot be posted to: {reason}; give --url an address like http://127.0.0.1:8080/api/instagram/webhooks"
+    )]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The ledger cannot be written: without it the run proves nothing.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A connection's task ended by a panic.
+    #[error("a connection's task ended: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// The latencies cannot be counted.
+    #[error("the latencies cannot be counted: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+}
+
+/// Plays `traffic` until the end of `play`, or until `stop` is ready; `on_answer` is called once a
+/// delivery. What is under way when it stops is finished first.
+///
+/// # Errors
+/// [`PlayError`] if the run cannot be started or recorded. Deliveries that fail are no error of
+/// the run: they are in the [`Summary`].
+pub async fn play(
+    traffic: Traffic,
+    signer: Signer,
+    play: Play,
+    ledger: Option<Ledger>,
+    stop: impl Future<Output = ()> + Send + 'static,
+    on_answer: impl Fn() + Send + Sync + 'static,
+) -> Result<Summary, PlayError> {
+    let poster = Poster::new(&play.url, play.connections, signer)?;
+    let connections = play.connections.max(1);
+    let run = Arc::new(Run {
+        play,
+        poster,
+        ledger,
+        source: Mutex::new(traffic.enumerate()),
+        started: Instant::now(),
+        last_answer: AtomicU64::new(0),
+        stop: watch::Sender::new(None),
+        on_answer: Box::new(on_answer),
+    });
+    let interrupt = tokio::spawn(stop_when(Arc::clone(&run), stop));
+    let tally = run_connections(&run, connections).await;
+    interrupt.abort();
+    let elapsed = run.started.elapsed();
+    if let Some(ledger) = &run.ledger {
+        ledger.finish()?;
+    }
+    let stopped = run.stop.borrow().clone();
+    Ok(tally?.summary(elapsed, stopped))
+}
+
+async fn stop_when(run: Arc<Run>, stop: impl Future<Output = ()> + Send) {
+    stop.await;
+    run.stop_because("interrupted");
+}
+
+async fn run_connections(run: &Arc<Run>, connections: usize) -> Result<Tally, PlayError> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..connections {
+        tasks.spawn(connection(Arc::clone(run)));
+    }
+    let mut total = Tally::new()?;
+    while let Some(tally) = tasks.join_next().await {
+        total.merge(tally??);
+    }
+    Ok(total)
+}
+
+/// What the connections share.
+struct Run {
+    play: Play,
+    poster: Poster,
+    ledger: Option<Ledger>,
+    /// Making a delivery up takes microseconds, so a lock serves better than a task of its own.
+    source: Mutex<std::iter::Enumerate<Traffic>>,
+    started: Instant,
+    /// When the service last answered anything but a 5xx, in milliseconds since `started`.
+    last_answer: AtomicU64,
+    /// Why nothing more is to be sent.
+    stop: watch::Sender<Option<String>>,
+    on_answer: Box<dyn Fn() + Send + Sync>,
+}
+
+async fn connection(run: Arc<Run>) -> Result<Tally, PlayError> {
+    let mut tally = Tally::new()?;
+    while let Some(delivery) = run.next().await {
+        let answer = run.deliver(&delivery).await;
+        tally.count(&delivery, &answer);
+        if let Some(ledger) = &run.ledger {
+            ledger.write(&delivery, answer.status, answer.retried)?;
+        }
+        (run.on_answer)();
+    }
+    Ok(tally)
+}
+
+impl Run {
+    /// The next delivery, once it is due; none when the run is over.
+    async fn next(&self) -> Option<Delivery> {
+        if self.is_over() {
+            return None;
+        }
+        let (index, delivery) = self
+            .source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()?;
+        let due = self.due(index);
+        match self.play.end {
+            End::Count(count) if delivery.number >= count => return None,
+            End::After(time) if due >= self.started + time.min(NEVER) => return None,
+            _ => {}
+        }
+        if due > Instant::now() && self.is_stopped_before(due).await {
+            return None;
+        }
+        Some(delivery)
+    }
+
+    fn is_over(&self) -> bool {
+        let is_late = match self.play.end {
+            End::After(time) => self.started.elapsed() >= time,
+            End::Count(_) => false,
+        };
+        is_late || self.stop.borrow().is_some()
+    }
+
+    #[allow(clippy::cast_precision_loss)] // a number of deliveries, far below 2^52
+    fn due(&self, index: usize) -> Instant {
+        if self.play.rate > 0.0 {
+            let seconds = index as f64 / self.play.rate;
+            self.started
+                + Duration::try_from_secs_f64(seconds)
+                    .unwrap_or(NEVER)
+                    .min(NEVER)
+        } else {
+            self.started
+        }
+    }
+
+    async fn is_stopped_before(&self, moment: Instant) -> bool {
+        let mut stop = self.stop.subscribe();
+        tokio::time::timeout_at(moment, stop.wait_for(Option::is_some))
+            .await
+            .is_ok()
+    }
+
+    fn stop_because(&self, reason: &str) {
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            stop.get_or_insert_with(|| reason.to_owned());
+            is_first
+        });
+    }
+
+    /// Posts a delivery until it is answered for good, or patience is at its end.
+    async fn deliver(&self, delivery: &Delivery) -> Answer {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut retried = false;
+        loop {
+            let answer = self.poster.attempt(delivery, retried).await;
+            if answer
+                .status
+                .is_some_and(|status| !is_to_be_retried(status))
+            {
+                self.last_answer
+                    .store(millis_since(self.started), Ordering::Relaxed);
+                return answer;
+            }
+            if begun.elapsed() + pause > self.play.patience {
+                self.stop_if_away_since(begun);
+                return answer;
+            }
+            if self.is_stopped_before(Instant::now() + pause).await {
+                return answer;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            retried = true;
+        }
+    }
+
+    /// A service that answered nothing for as long as one delivery was tried is away: trying all
+    /// the others as long would take for ever.
+    fn stop_if_away_since(&self, begun: Instant) {
+        let begun = u64::try_from((begun - self.started).as_millis()).unwrap_or(u64::MAX);
+        if self.last_answer.load(Ordering::Relaxed) <= begun {
+            let patience = self.play.patience.as_secs_f64();
+            self.stop_because(&format!(
+                "nothing was accepted at {} for {patience:.1} s; is the service running there?",
+                self.play.url
+            ));
+        }
+    }
+}
+
+fn millis_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,139 @@
+//! One attempt to post a delivery, signed, over HTTP.
+
+use std::{error::Error, time::Duration};
+
+use reqwest::{
+    Client, Url,
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
+    redirect::Policy,
+};
+use tokio::time::Instant;
+
+use super::{delivery::Delivery, player::PlayError, signer::Signer};
+
+/// Meta waits up to 20 s for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a delivery was answered in the end.
+pub(super) struct Answer {
+    /// The last attempt's HTTP status, if it got one.
+    pub status: Option<u16>,
+    /// Posted more than once.
+    pub retried: bool,
+    /// How long the last attempt took.
+    pub latency: Duration,
+    /// Why the last attempt got no status.
+    pub error: Option<String>,
+}
+
+pub(super) enum Verdict {
+    AsExpected,
+    Unexpected,
+    Failed,
+}
+
+impl Answer {
+    pub(super) fn verdict(&self, expected: u16) -> Verdict {
+        match self.status {
+            Some(status) if status == expected => Verdict::AsExpected,
+            Some(status) if !is_to_be_retried(status) => Verdict::Unexpected,
+            _ => Verdict::Failed,
+        }
+    }
+}
+
+pub(super) const fn is_to_be_retried(status: u16) -> bool {
+    status >= 500 || status == 429
+}
+
+/// Where deliveries are posted, and with what.
+pub(super) struct Poster {
+    url: Url,
+    client: Client,
+    signer: Signer,
+}
+
+impl Poster {
+    /// A poster that keeps up to `connections` connections open.
+    pub(super) fn new(url: &str, connections: usize, signer: Signer) -> Result<Self, PlayError> {
+        Ok(Self {
+            url: parse_url(url)?,
+            client: client(connections).map_err(PlayError::Client)?,
+            signer,
+        })
+    }
+
+    pub(super) async fn attempt(&self, delivery: &Delivery, retried: bool) -> Answer {
+        let begun = Instant::now();
+        let outcome = self.post(delivery).await;
+        let latency = begun.elapsed();
+        let (status, error) = match outcome {
+            Ok(status) => (Some(status), None),
+            Err(error) => (None, Some(root_cause(&error))),
+        };
+        Answer {
+            status,
+            retried,
+            latency,
+            error,
+        }
+    }
+
+    async fn post(&self, delivery: &Delivery) -> reqwest::Result<u16> {
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .body(delivery.body.clone());
+        let signature = self
+            .signer
+            .header(delivery.number, delivery.signing, &delivery.body);
+        if let Some(signature) = signature {
+            request = request.header("x-hub-signature-256", signature);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        // Only an answer read to its end leaves the connection to the next delivery.
+        response.bytes().await?;
+        Ok(status)
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, PlayError> {
+    let wrong = |reason: String| PlayError::Url {
+        url: text.to_owned(),
+        reason,
+    };
+    let url = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err(wrong(format!("{} is not http or https", url.scheme())))
+    }
+}
+
+fn client(connections: usize) -> reqwest::Result<Client> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static("facebookexternalua"));
+    Client::builder()
+        .default_headers(headers)
+        .no_proxy()
+        .redirect(Policy::none())
+        .pool_max_idle_per_host(connections)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(ANSWER_TIMEOUT)
+        .build()
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    if error.is_timeout() {
+        format!("no answer in time ({cause})")
+    } else {
+        cause.to_string()
+    }
+}

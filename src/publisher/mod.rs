@@ -1,0 +1,191 @@
+//! The publisher: reads the journal, understands its deliveries, and puts one
+//! message an event on its subject. It acknowledges the journal after the events
+//! are acknowledged, so a crash only reads again, and every event has the same
+//! receipt then.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use async_nats::jetstream::{AckKind, Message};
+use ractor::ActorProcessingErr;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::instagram::understand::whole_delivery;
+use crate::instagram::{Delivery, Event, understand};
+use crate::journal;
+use crate::stream::Connection;
+use crate::stream::bulk::{Freshness, PublishError, publish_all};
+use crate::stream::consumer::Pull;
+use crate::stream::message::Outgoing;
+use crate::supervisor::{Board, Child, Turn, Worker, worker};
+use crate::telemetry::metrics::TypeMetrics;
+
+/// The actor's name.
+pub const NAME: &str = "publisher";
+
+/// What one turn takes from the journal.
+const FETCH_MESSAGES: usize = 16;
+const FETCH_BYTES: usize = 16 * 1024 * 1024;
+const FETCH_WAIT: Duration = Duration::from_secs(1);
+/// A message of the journal that cannot be read waits for a program that can.
+const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The publisher as a supervised child.
+#[must_use]
+pub fn child(
+    connection: &Connection,
+    journal: &Pull,
+    board: &Board,
+    stopping: &CancellationToken,
+) -> Child {
+    let (connection, journal) = (connection.clone(), journal.clone());
+    let (board, stopping) = (board.clone(), stopping.clone());
+    worker(NAME, move || Publisher {
+        connection: connection.clone(),
+        journal: journal.clone(),
+        board: board.clone(),
+        stopping: stopping.clone(),
+        pause: FIRST_PAUSE,
+        metrics: HashMap::new(),
+    })
+}
+
+struct Publisher {
+    connection: Connection,
+    journal: Pull,
+    board: Board,
+    stopping: CancellationToken,
+    pause: Duration,
+    metrics: HashMap<String, TypeMetrics>,
+}
+
+impl Worker for Publisher {
+    async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
+        let bytes = FETCH_BYTES.max(2 * self.connection.max_payload());
+        match self.journal.fetch(FETCH_MESSAGES, bytes, FETCH_WAIT).await {
+            Ok(messages) if messages.is_empty() => self.well(),
+            Ok(messages) => return self.publish(messages).await,
+            Err(error) => self.rest(&error).await,
+        }
+        Ok(Turn::Again)
+    }
+}
+
+impl Publisher {
+    async fn publish(&mut self, messages: Vec<Message>) -> Result<Turn, ActorProcessingErr> {
+        let mut events = Vec::new();
+        let mut read = Vec::new();
+        let mut deliveries = 0;
+        for message in messages {
+            match journal::unpack(&message.payload) {
+                Ok(unpacked) => {
+                    deliveries += unpacked.len();
+                    events.extend(unpacked.iter().flat_map(understood));
+                    read.push(message);
+                }
+                Err(error) => put_back(&message, &error).await,
+            }
+        }
+        let freshness = freshness(&read);
+        let max_payload = self.connection.max_payload();
+        let outgoing: Vec<Outgoing> = events
+            .iter()
+            .map(|event| Outgoing::event(event, max_payload))
+            .collect::<Result<_, _>>()?;
+        if self.send(&outgoing, freshness, &read).await.is_err() {
+            return Ok(Turn::Done);
+        }
+        for message in &read {
+            if let Err(error) = message.ack().await {
+                warn!(%error, "an acknowledgement to the journal could not be sent; it will be read again");
+            }
+        }
+        self.count(&events);
+        info!(deliveries, events = events.len(), "published");
+        Ok(Turn::Again)
+    }
+
+    /// Publishes until all is acknowledged: the journal keeps what waits
+    /// meanwhile, and tells nobody else of what is under way. An error means that
+    /// the service stops: the journal is read again at the next start.
+    async fn send(
+        &mut self,
+        outgoing: &[Outgoing],
+        mut freshness: Freshness,
+        read: &[Message],
+    ) -> Result<(), PublishError> {
+        while let Err(error) = publish_all(&self.connection, outgoing, freshness).await {
+            if let PublishError::Full(_) = error {
+                error!(%error, "the events wait in the journal");
+            }
+            freshness = Freshness::Repeated;
+            self.rest(&error).await;
+            if self.stopping.is_cancelled() {
+                return Err(error);
+            }
+            for message in read {
+                let _ = message.ack_with(AckKind::Progress).await;
+            }
+        }
+        self.well();
+        Ok(())
+    }
+
+    /// Nothing is wrong with the events: NATS is away, or full.
+    async fn rest(&mut self, error: &impl std::fmt::Display) {
+        warn!(%error, pause_ms = self.pause.as_millis(), "the publisher waits for NATS");
+        self.board.paused(NAME, &error.to_string());
+        tokio::select! {
+            () = tokio::time::sleep(self.pause) => {}
+            () = self.stopping.cancelled() => {}
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    fn well(&mut self) {
+        self.pause = FIRST_PAUSE;
+        self.board.running(NAME);
+    }
+
+    fn count(&mut self, events: &[Event]) {
+        for event in events {
+            let name = crate::instagram::types::by_name(&event.event_type)
+                .map_or("unknown", |found| found.name);
+            self.metrics
+                .entry(event.event_type.clone())
+                .or_insert_with(|| TypeMetrics::new(name))
+                .received
+                .increment(1);
+        }
+    }
+}
+
+/// What was fetched before may have been published before.
+fn freshness(read: &[Message]) -> Freshness {
+    let is_first = |message: &Message| message.info().is_ok_and(|info| info.delivered == 1);
+    if read.iter().all(is_first) {
+        Freshness::Fresh
+    } else {
+        Freshness::Repeated
+    }
+}
+
+/// The events of a delivery. One that cannot be understood without a panic is
+/// one event, the whole delivery, which ends dead: the journal goes on.
+fn understood(delivery: &Delivery) -> Vec<Event> {
+    catch_unwind(AssertUnwindSafe(|| understand(delivery))).unwrap_or_else(|_| {
+        error!(delivery_id = %delivery.id, "a delivery cannot be understood; it is kept whole as a dead letter");
+        let raw = String::from_utf8_lossy(&delivery.body).into_owned();
+        vec![whole_delivery(delivery, RawValue::from_string(raw).ok())]
+    })
+}
+
+async fn put_back(message: &Message, error: &journal::JournalError) {
+    error!(%error, "a message of the journal cannot be read; it stays there");
+    let _ = message.ack_with(AckKind::Nak(Some(UNREADABLE_PAUSE))).await;
+}

@@ -1,0 +1,251 @@
+//! The receiver actor: packs all deliveries that wait into one message of the
+//! journal, and answers them when it is acknowledged.
+//!
+//! One message is under way at a time and nothing lingers: a lone delivery goes
+//! at once, and what comes meanwhile goes together in the next. One synced write
+//! so answers many.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::limits::Permit;
+use crate::instagram::Verified;
+use crate::journal;
+use crate::stream::Connection;
+use crate::stream::bulk::{PublishError, publish_one};
+use crate::stream::message::Outgoing;
+use crate::stream::names::{DELIVERIES_SUBJECT, MESSAGE_ID};
+use crate::supervisor::Child;
+
+/// The actor's name.
+pub const NAME: &str = "receiver";
+
+/// What one message of the journal holds at most, unless it is one larger
+/// delivery.
+const FRAME_DELIVERIES: usize = 1000;
+const FRAME_BYTES: usize = 256 * 1024;
+const PAUSE_BEFORE_RESEND: Duration = Duration::from_millis(100);
+
+/// Why a delivery was not made durable. Instagram delivers again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotAccepted {
+    /// The receiver is being started again.
+    #[error("the receiver is not running")]
+    NotRunning,
+    /// Not in time.
+    #[error("the delivery could not be made durable in time")]
+    TooLate,
+    /// The journal is full, away, or refuses.
+    #[error("the delivery could not be made durable: {0}")]
+    Refused(String),
+}
+
+type Answer = oneshot::Sender<Result<(), NotAccepted>>;
+
+/// A delivery on its way into the journal. Its permit goes when it is answered.
+pub struct Waiting {
+    delivery: Verified,
+    deadline: Instant,
+    answer: Answer,
+    _permit: Permit,
+}
+
+/// What the receiver is told.
+pub enum ReceiverMessage {
+    /// A delivery to be made durable.
+    Accept(Waiting),
+    /// The message under way is acknowledged, or given up.
+    Settled,
+}
+
+/// Reaches the receiver, whichever incarnation of it runs.
+#[derive(Clone)]
+pub struct ReceiverHandle(watch::Receiver<Option<ActorRef<ReceiverMessage>>>);
+
+impl ReceiverHandle {
+    /// Returns when `delivery` is durable, at the latest at `deadline`.
+    pub async fn accept(
+        &self,
+        delivery: Verified,
+        permit: Permit,
+        deadline: Instant,
+    ) -> Result<(), NotAccepted> {
+        let (answer, answered) = oneshot::channel();
+        let receiver = self.0.borrow().clone().ok_or(NotAccepted::NotRunning)?;
+        let waiting = Waiting {
+            delivery,
+            deadline,
+            answer,
+            _permit: permit,
+        };
+        receiver
+            .cast(ReceiverMessage::Accept(waiting))
+            .map_err(|_| NotAccepted::NotRunning)?;
+        match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(NotAccepted::NotRunning),
+            Err(_) => Err(NotAccepted::TooLate),
+        }
+    }
+}
+
+/// The receiver as a supervised child, and the handle that reaches it.
+#[must_use]
+pub fn child(connection: &Connection) -> (Child, ReceiverHandle) {
+    let (incarnation, handle) = watch::channel(None);
+    let connection = connection.clone();
+    let child = Child::new(NAME, move |supervisor| {
+        let (connection, incarnation) = (connection.clone(), incarnation.clone());
+        async move {
+            let (actor, _) = Actor::spawn_linked(None, Receiver, connection, supervisor).await?;
+            incarnation.send_replace(Some(actor.clone()));
+            Ok(actor.get_cell())
+        }
+    });
+    (child, ReceiverHandle(handle))
+}
+
+struct Receiver;
+
+struct Queue {
+    connection: Connection,
+    waiting: VecDeque<Waiting>,
+    under_way: bool,
+}
+
+impl Actor for Receiver {
+    type Msg = ReceiverMessage;
+    type State = Queue;
+    type Arguments = Connection;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<Self::Msg>,
+        connection: Connection,
+    ) -> Result<Queue, ActorProcessingErr> {
+        Ok(Queue {
+            connection,
+            waiting: VecDeque::new(),
+            under_way: false,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        queue: &mut Queue,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ReceiverMessage::Accept(waiting) => queue.waiting.push_back(waiting),
+            ReceiverMessage::Settled => queue.under_way = false,
+        }
+        if !queue.under_way {
+            queue.send_next(&myself)?;
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn send_next(&mut self, myself: &ActorRef<ReceiverMessage>) -> Result<(), ActorProcessingErr> {
+        let frame = next_frame(&mut self.waiting);
+        let Some(last) = frame.iter().map(|waiting| waiting.deadline).max() else {
+            return Ok(());
+        };
+        let message = pack(&frame)?;
+        let (connection, myself) = (self.connection.clone(), myself.clone());
+        self.under_way = true;
+        tokio::spawn(async move {
+            let published = publish(&connection, &message, last).await;
+            debug!(
+                deliveries = frame.len(),
+                bytes = message.body.len(),
+                durable = published.is_ok(),
+                "deliveries received"
+            );
+            for waiting in frame {
+                // Whoever does not wait any more has answered 503 already.
+                let _ = waiting.answer.send(published.clone());
+            }
+            // Refused by a receiver that is gone: there is nobody to go on.
+            let _ = myself.cast(ReceiverMessage::Settled);
+        });
+        Ok(())
+    }
+}
+
+/// The longest waiting deliveries that fit one message; those that nobody waits
+/// for any more have been answered 503 and will be delivered again.
+fn next_frame(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+    let mut frame = Vec::new();
+    let mut bytes = 0;
+    while let Some(next) = waiting.front() {
+        let weight = journal::weight(next.delivery.delivery());
+        if !frame.is_empty() && (frame.len() == FRAME_DELIVERIES || bytes + weight > FRAME_BYTES) {
+            break;
+        }
+        let Some(next) = waiting.pop_front() else {
+            break;
+        };
+        if next.answer.is_closed() {
+            continue;
+        }
+        bytes += weight;
+        frame.push(next);
+    }
+    frame
+}
+
+/// A fresh id a message: one that is sent again is recognised, and no later
+/// message is ever taken for it.
+fn pack(frame: &[Waiting]) -> Result<Outgoing, journal::JournalError> {
+    let body: Bytes = journal::pack(frame.iter().map(|waiting| waiting.delivery.delivery()))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(MESSAGE_ID, Uuid::now_v7().to_string());
+    Ok(Outgoing {
+        subject: DELIVERIES_SUBJECT.to_owned(),
+        headers,
+        body,
+    })
+}
+
+/// Sends the same message until it is acknowledged or nobody waits any more.
+async fn publish(
+    connection: &Connection,
+    message: &Outgoing,
+    deadline: Instant,
+) -> Result<(), NotAccepted> {
+    loop {
+        let error = match tokio::time::timeout_at(
+            deadline,
+            publish_one(&connection.publish, message),
+        )
+        .await
+        {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error @ PublishError::Full(_))) => {
+                warn!(%error, "the journal is full: deliveries are answered 503");
+                return Err(NotAccepted::Refused(error.to_string()));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no acknowledgement in time".to_owned(),
+        };
+        if Instant::now() + PAUSE_BEFORE_RESEND >= deadline {
+            warn!(
+                error,
+                "deliveries could not be made durable in time: they are answered 503"
+            );
+            return Err(NotAccepted::TooLate);
+        }
+        tokio::time::sleep(PAUSE_BEFORE_RESEND).await;
+    }
+}

@@ -1,0 +1,381 @@
+//! Puts the service together, and takes it down again.
+//!
+//! Up: NATS, the journal, the receiver (from then on deliveries are taken),
+//! then, when the database answers, everything behind it. Down: no new
+//! deliveries, then each actor in the order of an event's way, last NATS.
+
+mod nats;
+mod pipeline;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use ractor::{Actor, ActorRef, SpawnErr};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{HealthState, health_routes};
+use crate::config::{Config, NatsMode, Secret};
+use crate::handlers::HandlerSettings;
+use crate::instagram::signature::AppSecrets;
+use crate::instagram::types;
+use crate::publisher;
+use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
+use crate::store::StoreOptions;
+use crate::stream::connection::ConnectionError;
+use crate::stream::managed::{DataDir, ManagedError};
+use crate::stream::topology::{StreamSettings, Topology, TopologyError};
+use crate::stream::{Connection, ConnectionOptions};
+use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
+use crate::telemetry::metrics::{AcceptMetrics, set_durability};
+use crate::telemetry::{metrics, server};
+use crate::watch::{adopter, sampler};
+
+pub use nats::connection_options;
+
+/// How long a NATS server may take to come up.
+const NATS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A part of the service, so that each can be scaled and restarted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Role {
+    /// Takes deliveries.
+    Receiver,
+    /// Turns deliveries into events.
+    Publisher,
+    /// Stores events.
+    Handlers,
+    /// Answers operators and other services.
+    Api,
+}
+
+/// Why the service could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// An address cannot be listened on.
+    #[error(
+        "server.bind: cannot listen on {address}: {reason}; stop what uses it, or set another address"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The metrics' address cannot be listened on.
+    #[error(transparent)]
+    MetricsBind(#[from] server::BindError),
+    /// The metrics cannot be installed.
+    #[error(transparent)]
+    Metrics(#[from] metrics::InstallError),
+    /// The nats-server of the service's own does not start.
+    #[error(transparent)]
+    Managed(#[from] ManagedError),
+    /// NATS cannot be reached.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The streams are not as they must be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The supervisor does not start.
+    #[error("the supervisor does not start: {0}")]
+    Supervisor(#[from] SpawnErr),
+    /// Something went wrong that only a person can mend.
+    #[error("{0}")]
+    Fatal(String),
+    /// A listener failed.
+    #[error("a listener failed: {0}")]
+    Listener(#[from] io::Error),
+    /// What was in flight could not be finished in time.
+    #[error(
+        "what was in flight could not be finished within `server.shutdown_timeout`; it is done again at the next start"
+    )]
+    Unfinished,
+}
+
+/// The service, running.
+pub struct Service {
+    supervisor: ActorRef<SupervisorMessage>,
+    connection: Connection,
+    stopping: CancellationToken,
+    nats_stopping: CancellationToken,
+    fatal: mpsc::Receiver<String>,
+    listeners: tokio::task::JoinSet<io::Result<()>>,
+    config: Config,
+    http: SocketAddr,
+}
+
+impl Service {
+    /// Starts `roles`. Returns when deliveries are taken; the database may still
+    /// be away.
+    pub async fn start(config: Config, roles: &BTreeSet<Role>) -> Result<Self, ServiceError> {
+        let recorder = register_metrics()?;
+        let http = bind(config.server.bind).await?;
+        let scrapes = server::bind(config.metrics.bind).await?;
+        let address = http.local_addr()?;
+
+        let board = Board::default();
+        let (supervisor, _) = Actor::spawn(None, Supervisor, board.clone()).await?;
+        let (fatal_sender, fatal) = mpsc::channel(1);
+        let nats_stopping = CancellationToken::new();
+        let urls = match config.nats.mode {
+            NatsMode::External => None,
+            NatsMode::Managed => {
+                Some(start_nats(&config, &supervisor, &board, &nats_stopping).await?)
+            }
+        };
+        let connection =
+            Connection::open_within(&connection_options(&config, urls), NATS_PATIENCE).await?;
+        let topology = Topology::new(stream_settings(&config))?;
+        pipeline::ensure_what_can_be(&topology, &connection).await?;
+        set_durability(config.nats.durability());
+
+        let mut service = Self {
+            supervisor,
+            connection,
+            stopping: CancellationToken::new(),
+            nats_stopping,
+            fatal,
+            listeners: tokio::task::JoinSet::new(),
+            config,
+            http: address,
+        };
+        let sampled = sampler::Sampled::default();
+        service.keep(sampler::child(
+            &service.connection,
+            &board,
+            &sampled,
+            service.config.stream.warn_percent,
+        ));
+        let routes = service.routes(roles, &board, sampled);
+        service.start_pipeline(roles, topology, &board, fatal_sender);
+        service.listen(http, scrapes, recorder, routes);
+        info!(address = %address, metrics = %service.config.metrics.bind, "igstream takes deliveries");
+        Ok(service)
+    }
+
+    /// Where webhooks are taken.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Runs until `shutdown`, then finishes what is in flight.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServiceError> {
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
+            Some(reason) = self.fatal.recv() => Err(ServiceError::Fatal(reason)),
+            Some(listener) = self.listeners.join_next() => Err(listener_failed(listener)),
+        };
+        info!("stopping");
+        let timeout = self.config.server.shutdown_timeout;
+        let finished = tokio::time::timeout(timeout, self.finish()).await;
+        self.stop_nats().await;
+        ended.and(finished.map_err(|_| ServiceError::Unfinished))
+    }
+
+    fn routes(&self, roles: &BTreeSet<Role>, board: &Board, sampled: sampler::Sampled) -> Router {
+        let receives = roles.contains(&Role::Receiver);
+        let mut routes = health_routes(HealthState {
+            board: board.clone(),
+            connection: self.connection.clone(),
+            sampled,
+            receives,
+            durability: self.config.nats.durability(),
+        });
+        if receives {
+            let (child, handle) = receiver::child(&self.connection);
+            self.keep(child);
+            routes = routes.merge(receiver::routes(self.receiver_state(handle)));
+        }
+        routes
+    }
+
+    fn receiver_state(&self, receiver: ReceiverHandle) -> ReceiverState {
+        let Config {
+            server, instagram, ..
+        } = &self.config;
+        ReceiverState {
+            secrets: AppSecrets::new(instagram.app_secrets.iter().map(Secret::expose)),
+            verify_token: instagram
+                .verify_token
+                .as_ref()
+                .map(|token| token.expose().to_owned())
+                .unwrap_or_default(),
+            body_limit: server.body_limit_bytes,
+            accept_timeout: server.accept_timeout,
+            limits: Limits::new(server.max_waiting_deliveries, server.max_waiting_bytes),
+            receiver,
+            connection: self.connection.clone(),
+            metrics: AcceptMetrics::new(),
+        }
+    }
+
+    fn start_pipeline(
+        &self,
+        roles: &BTreeSet<Role>,
+        topology: Topology,
+        board: &Board,
+        fatal: mpsc::Sender<String>,
+    ) {
+        self.keep(pipeline::child(pipeline::Plan {
+            topology: topology.into(),
+            connection: self.connection.clone(),
+            supervisor: self.supervisor.clone(),
+            board: board.clone(),
+            publishes: roles.contains(&Role::Publisher),
+            handles: roles.contains(&Role::Handlers),
+            store: store_options(&self.config),
+            migrate: self.config.database.migrate_on_start,
+            handlers: handler_settings(&self.config),
+            stopping: self.stopping.clone(),
+            fatal,
+        }));
+    }
+
+    fn listen(
+        &mut self,
+        http: TcpListener,
+        scrapes: TcpListener,
+        recorder: PrometheusHandle,
+        routes: Router,
+    ) {
+        let stopping = self.stopping.clone();
+        self.listeners.spawn(async move {
+            axum::serve(http, routes)
+                .with_graceful_shutdown(stopping.cancelled_owned())
+                .await
+        });
+        let nats_stopping = self.nats_stopping.clone();
+        self.listeners.spawn(server::serve(
+            scrapes,
+            recorder,
+            nats_stopping.cancelled_owned(),
+        ));
+    }
+
+    fn keep(&self, child: Child) {
+        if self
+            .supervisor
+            .cast(SupervisorMessage::Keep(child))
+            .is_err()
+        {
+            warn!("the supervisor is gone: the service is stopping");
+        }
+    }
+
+    /// Deliveries that are in flight are answered, then every actor finishes its
+    /// batch, in the order of an event's way.
+    async fn finish(&mut self) {
+        self.stopping.cancel();
+        // The first listener to end is the one that takes deliveries.
+        self.listeners.join_next().await;
+        let handlers = types::with_unknown().map(|event_type| event_type.name);
+        let order = vec![
+            vec![pipeline::NAME, receiver::NAME],
+            vec![publisher::NAME, adopter::NAME],
+            handlers.chain([sampler::NAME]).collect(),
+        ];
+        let drained = self
+            .supervisor
+            .call(|reply| SupervisorMessage::Drain(order, reply), None)
+            .await;
+        if let Err(error) = drained {
+            warn!(%error, "the actors could not be drained");
+        }
+        self.connection.close().await;
+    }
+
+    async fn stop_nats(&self) {
+        self.nats_stopping.cancel();
+        let drained = self
+            .supervisor
+            .call(
+                |reply| SupervisorMessage::Drain(vec![vec![nats::NAME]], reply),
+                None,
+            )
+            .await;
+        if let Err(error) = drained {
+            warn!(%error, "the nats-server could not be stopped");
+        }
+    }
+}
+
+fn register_metrics() -> Result<PrometheusHandle, ServiceError> {
+    let recorder = metrics::install()?;
+    let names: Vec<&'static str> = types::with_unknown()
+        .map(|event_type| event_type.name)
+        .collect();
+    metrics::register(&names);
+    Ok(recorder)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|reason| ServiceError::Bind { address, reason })
+}
+
+async fn start_nats(
+    config: &Config,
+    supervisor: &ActorRef<SupervisorMessage>,
+    board: &Board,
+    stopping: &CancellationToken,
+) -> Result<String, ServiceError> {
+    let options = nats::managed_options(config);
+    let data_dir = DataDir::open(&options.data_dir)?;
+    let (child, url) = nats::start(data_dir, options, board, stopping).await?;
+    if supervisor.cast(SupervisorMessage::Keep(child)).is_err() {
+        return Err(ServiceError::Fatal("the supervisor is gone".to_owned()));
+    }
+    Ok(url)
+}
+
+fn stream_settings(config: &Config) -> StreamSettings {
+    StreamSettings {
+        replicas: config.stream.replicas,
+        keep_days: config.stream.keep_days,
+        max_bytes: config.stream.max_bytes,
+        duplicate_window: config.stream.duplicate_window(),
+    }
+}
+
+/// What `database.*`, `accounts.*` and `privacy.*` say.
+#[must_use]
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        url: config.database.url.expose().to_owned(),
+        max_connections: config.database.max_connections,
+        acquire_timeout: config.database.acquire_timeout,
+        auto_register: config.accounts.auto_register,
+        keep_unsent: config.privacy.keep_unsent,
+    }
+}
+
+fn handler_settings(config: &Config) -> HandlerSettings {
+    HandlerSettings {
+        max_attempts: config.handlers.max_attempts,
+        backoff: config.handlers.backoff.clone(),
+        batch_size: config.handlers.batch_size,
+    }
+}
+
+fn listener_failed(ended: Result<io::Result<()>, tokio::task::JoinError>) -> ServiceError {
+    match ended {
+        Ok(Ok(())) => ServiceError::Fatal("a listener ended".to_owned()),
+        Ok(Err(error)) => ServiceError::Listener(error),
+        Err(error) => ServiceError::Fatal(format!("a listener panicked: {error}")),
+    }
+}
+
+/// How to connect, for a command that needs NATS and not the whole service.
+#[must_use]
+pub fn external_options(config: &Config) -> ConnectionOptions {
+    connection_options(config, None)
+}

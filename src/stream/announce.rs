@@ -1,0 +1,53 @@
+//! What is told of an event after its rows are committed.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::message::Outgoing;
+use super::names::Telling;
+use crate::instagram::Event;
+
+/// `instagram.stored.*`: the event, its account and its rows.
+pub fn stored(
+    event: &Event,
+    account_id: Uuid,
+    rows: &impl serde::Serialize,
+    max_payload: usize,
+) -> Result<Outgoing, serde_json::Error> {
+    let more = object(json!({ "account_id": account_id, "rows": rows }));
+    let message_id = format!("stored:{}", event.receipt_id);
+    Outgoing::telling(Telling::Stored, message_id, event, &more, max_payload)
+}
+
+/// `instagram.dead_letters.*`: the event, why it failed, how often it was tried,
+/// and its how-manieth death this is.
+pub fn dead_letter(
+    event: &Event,
+    error: &str,
+    attempts: u32,
+    deaths: u32,
+    max_payload: usize,
+) -> Result<Outgoing, serde_json::Error> {
+    let more = object(json!({ "error": error, "attempts": attempts, "deaths": deaths }));
+    let message_id = format!("dead:{}:{deaths}", event.receipt_id);
+    Outgoing::telling(Telling::DeadLetter, message_id, event, &more, max_payload)
+}
+
+/// `instagram.reprocess.*`: the event, to be processed once more.
+pub fn reprocess(event: &Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
+    let message_id = format!("reprocess:{}", event.receipt_id);
+    Outgoing::telling(
+        Telling::Reprocess,
+        message_id,
+        event,
+        &Map::new(),
+        max_payload,
+    )
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,166 @@
+//! The connection to NATS: one for what goes out, one for what comes in, so that
+//! a fat read never delays an acknowledgement.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::{self, context::ContextBuilder};
+use async_nats::{Client, ConnectOptions, Event, connection::State};
+
+/// How long a publish waits for its acknowledgement before it is sent again. In
+/// a disconnect nothing fails early, so this is how long a bounce of the server
+/// can hold it up.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(1500);
+const API_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// What a message of the journal may weigh less than the server's `max_payload`.
+pub const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
+
+/// How to reach NATS.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionOptions {
+    /// One or more server URLs.
+    pub urls: Vec<String>,
+    /// A credentials file (JWT and seed).
+    pub credentials_file: Option<PathBuf>,
+    /// A file of root certificates.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The client's certificate and key.
+    pub tls_client_files: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why NATS cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The credentials file cannot be read.
+    #[error("`nats.credentials_file` {path:?} cannot be read: {reason}")]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// No server of the list answers.
+    #[error("no NATS server answers at `nats.url` ({hosts}): {reason}")]
+    Connect {
+        /// The servers, without what could be a password.
+        hosts: String,
+        /// What the client says.
+        reason: async_nats::ConnectError,
+    },
+}
+
+/// Both clients and their `JetStream` contexts.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    publishing: Client,
+    /// For what goes out: a short timeout, many at once.
+    pub publish: jetstream::Context,
+    /// For what comes in, and for the `JetStream` API.
+    pub consume: jetstream::Context,
+}
+
+impl Connection {
+    /// Connects, trying again for `patience`: whoever starts igstream may have
+    /// started NATS at the same time.
+    pub async fn open_within(
+        options: &ConnectionOptions,
+        patience: Duration,
+    ) -> Result<Self, ConnectionError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::open(options).await {
+                Err(error @ ConnectionError::Connect { .. }) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "trying again");
+                    tokio::time::sleep(PAUSE_BEFORE_RETRY).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Connects; the clients reconnect by themselves from then on.
+    pub async fn open(options: &ConnectionOptions) -> Result<Self, ConnectionError> {
+        let publishing = connect(options, "igstream publish").await?;
+        let consuming = connect(options, "igstream consume").await?;
+        Ok(Self {
+            publish: ContextBuilder::new()
+                .timeout(PUBLISH_TIMEOUT)
+                .build(publishing.clone()),
+            consume: ContextBuilder::new().timeout(API_TIMEOUT).build(consuming),
+            publishing,
+        })
+    }
+
+    /// The most that one message can hold, in bytes, as the server says.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.publishing.server_info().max_payload
+    }
+
+    /// Whether the client that publishes is connected now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.publishing.connection_state() == State::Connected
+    }
+
+    /// Sends what is still on its way, acknowledgements included, and closes.
+    pub async fn close(&self) {
+        for client in [self.publish.client(), self.consume.client()] {
+            if let Err(error) = client.flush().await {
+                tracing::warn!(%error, "the NATS connection could not be flushed");
+            }
+            if let Err(error) = client.drain().await {
+                tracing::warn!(%error, "the NATS connection could not be closed");
+            }
+        }
+    }
+}
+
+async fn connect(options: &ConnectionOptions, name: &str) -> Result<Client, ConnectionError> {
+    let mut connect = ConnectOptions::new()
+        .name(name)
+        .ping_interval(PING_INTERVAL)
+        .client_capacity(8192)
+        .skip_subject_validation(true)
+        .event_callback(log_event);
+    if let Some(path) = &options.credentials_file {
+        connect = connect.credentials_file(path).await.map_err(|reason| {
+            ConnectionError::Credentials {
+                path: path.clone(),
+                reason,
+            }
+        })?;
+    }
+    if let Some(path) = &options.tls_ca_file {
+        connect = connect.add_root_certificates(path.clone());
+    }
+    if let Some((certificate, key)) = &options.tls_client_files {
+        connect = connect.add_client_certificate(certificate.clone(), key.clone());
+    }
+    connect
+        .connect(&options.urls)
+        .await
+        .map_err(|reason| ConnectionError::Connect {
+            hosts: hosts(&options.urls),
+            reason,
+        })
+}
+
+async fn log_event(event: Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("disconnected from NATS; trying again"),
+        other => tracing::debug!(event = %other, "NATS"),
+    }
+}
+
+/// The URLs without user and password.
+fn hosts(urls: &[String]) -> String {
+    let bare = |url: &String| {
+        url.rsplit_once('@')
+            .map_or(url.clone(), |(_, host)| host.to_owned())
+    };
+    urls.iter().map(bare).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,141 @@
+//! An event as a message: `CloudEvents` 1.0 in binary mode, and back.
+//!
+//! Source: `CloudEvents` "NATS Protocol Binding" (attributes as headers with the
+//! prefix `ce-`), W3C "Trace Context" (`traceparent`).
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::names::{MESSAGE_ID, PLACE, Telling};
+use crate::instagram::identity::subject_token;
+use crate::instagram::{Event, time};
+
+/// Room for headers and subject beside a body, in bytes, when a message is
+/// measured against the server's `max_payload`.
+const HEADERS_BYTES: usize = 4 * 1024;
+
+/// A message ready to be published.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to.
+    pub subject: String,
+    /// Its headers, `Nats-Msg-Id` among them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Why a message is no event.
+#[derive(Debug, thiserror::Error)]
+#[error("the message at sequence {sequence} of {subject} is no event: {reason}")]
+pub struct NotAnEvent {
+    /// Its subject.
+    pub subject: String,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// What is wrong with it.
+    pub reason: serde_json::Error,
+}
+
+impl Outgoing {
+    /// The event as it came.
+    pub fn event(event: &Event, max_payload: usize) -> Result<Self, serde_json::Error> {
+        Self::telling(
+            Telling::Event,
+            event.receipt_id.to_string(),
+            event,
+            &serde_json::Map::new(),
+            max_payload,
+        )
+    }
+
+    /// `telling` of `event`: `message_id` for the header that recognises it when
+    /// it is sent again, `more` beside the event's own fields. Goes without `raw`
+    /// when it would be over `max_payload` bytes.
+    pub fn telling(
+        telling: Telling,
+        message_id: String,
+        event: &Event,
+        more: &serde_json::Map<String, Value>,
+        max_payload: usize,
+    ) -> Result<Self, serde_json::Error> {
+        let mut body = body(event, more)?;
+        if body.len() + HEADERS_BYTES > max_payload {
+            let mut without_raw = event.clone();
+            without_raw.omit_raw();
+            body = self::body(&without_raw, more)?;
+        }
+        Ok(Self {
+            subject: telling.subject(&event.event_type, &event.ig_account_id),
+            headers: headers(telling, message_id, event),
+            body: Bytes::from(body),
+        })
+    }
+
+    /// What the server counts against its limits, about, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.body.len() + self.subject.len() + 512
+    }
+}
+
+/// Joined by hand: Serde cannot flatten a raw value.
+fn body(
+    event: &Event,
+    more: &serde_json::Map<String, Value>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body = serde_json::to_vec(event)?;
+    if !more.is_empty() {
+        body.pop();
+        body.push(b',');
+        body.extend_from_slice(&serde_json::to_vec(more)?[1..]);
+    }
+    Ok(body)
+}
+
+/// None of these can hold what breaks a header: ids are printable ASCII by
+/// construction, everything else is ours.
+fn headers(telling: Telling, message_id: String, event: &Event) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("ce-specversion", "1.0");
+    headers.insert("ce-id", event.event_id.as_str());
+    headers.insert("ce-type", telling.ce_type(&event.event_type));
+    headers.insert(
+        "ce-source",
+        format!("/instagram/{}", subject_token(&event.ig_account_id)),
+    );
+    headers.insert("ce-time", time::canonical(event.occurred_at));
+    headers.insert("content-type", "application/json");
+    headers.insert(
+        "traceparent",
+        traceparent(event.delivery_id, event.receipt_id),
+    );
+    headers.insert(PLACE, event.place.as_str());
+    headers.insert(MESSAGE_ID, message_id);
+    headers
+}
+
+/// One trace a delivery, one span an item; the same again when the journal is
+/// read again.
+fn traceparent(delivery_id: Uuid, receipt_id: Uuid) -> String {
+    let span = receipt_id.simple().to_string();
+    format!("00-{}-{}-01", delivery_id.simple(), &span[16..])
+}
+
+/// Reads an event from a message.
+pub fn read_event(message: &async_nats::Message, sequence: u64) -> Result<Event, NotAnEvent> {
+    let mut event: Event =
+        serde_json::from_slice(&message.payload).map_err(|reason| NotAnEvent {
+            subject: message.subject.to_string(),
+            sequence,
+            reason,
+        })?;
+    let place = message
+        .headers
+        .as_ref()
+        .and_then(|headers| headers.get(PLACE));
+    event.place = place.map(ToString::to_string).unwrap_or_default();
+    Ok(event)
+}

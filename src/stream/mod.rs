@@ -1,0 +1,12 @@
+//! `JetStream`: the connection, the topology, what goes out and what comes in.
+
+pub mod announce;
+pub mod bulk;
+pub mod connection;
+pub mod consumer;
+pub mod managed;
+pub mod message;
+pub mod names;
+pub mod topology;
+
+pub use connection::{Connection, ConnectionOptions};

@@ -1,0 +1,81 @@
+//! Events that were kept for want of an account are processed by themselves
+//! once it is there, whoever added it: they go through `INSTAGRAM_REPROCESS` to
+//! their handlers, so that they survive a crash like all else.
+
+use std::time::Duration;
+
+use ractor::ActorProcessingErr;
+use tracing::{info, warn};
+
+use crate::store::{self, Store};
+use crate::stream::Connection;
+use crate::stream::announce::reprocess;
+use crate::stream::bulk::{Freshness, publish_all};
+use crate::supervisor::{Board, Child, Turn, Worker, worker};
+
+/// The actor's name.
+pub const NAME: &str = "adopter";
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const PAGE: u64 = 500;
+
+/// The adopter as a supervised child.
+#[must_use]
+pub fn child(connection: &Connection, store: &Store, board: &Board) -> Child {
+    let (connection, store, board) = (connection.clone(), store.clone(), board.clone());
+    worker(NAME, move || Adopter {
+        connection: connection.clone(),
+        store: store.clone(),
+        board: board.clone(),
+    })
+}
+
+struct Adopter {
+    connection: Connection,
+    store: Store,
+    board: Board,
+}
+
+impl Worker for Adopter {
+    async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
+        match self.adopt().await {
+            Ok(adopted) => {
+                self.board.running(store::NAME);
+                if adopted > 0 {
+                    info!(
+                        events = adopted,
+                        "events of accounts that became known are processed"
+                    );
+                }
+            }
+            Err(error) => {
+                warn!(%error, "accounts that became known cannot be looked for");
+                self.board.paused(store::NAME, &error.to_string());
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        Ok(Turn::Again)
+    }
+}
+
+impl Adopter {
+    /// Sent again and again until they are stored; their message ids keep them
+    /// from piling up.
+    async fn adopt(&self) -> Result<usize, ActorProcessingErr> {
+        let (mut after, mut adopted) = (None, 0);
+        loop {
+            let page = self.store.adoptable(after, PAGE).await?;
+            let Some(last) = page.last().map(|event| event.receipt_id) else {
+                return Ok(adopted);
+            };
+            let max_payload = self.connection.max_payload();
+            let messages = page
+                .iter()
+                .map(|event| reprocess(event, max_payload))
+                .collect::<Result<Vec<_>, _>>()?;
+            publish_all(&self.connection, &messages, Freshness::Repeated).await?;
+            adopted += page.len();
+            after = Some(last);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Samples once a second how much waits for whom, how old it is, and how full
+//! the streams are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::Config as PullConfig;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+use async_nats::jetstream::{self, ErrorCode};
+use chrono::{DateTime, Utc};
+use ractor::ActorProcessingErr;
+use serde::Deserialize;
+use tracing::warn;
+
+use crate::instagram::types;
+use crate::stream::Connection;
+use crate::stream::names::{
+    DEAD_LETTERS, DELIVERIES, DELIVERIES_SUBJECT, EVENTS, JOURNAL_LABEL, REPROCESS, STORED,
+};
+use crate::supervisor::{Board, Child, Turn, Worker, worker};
+use crate::telemetry::metrics::{QueueMetrics, StreamMetrics};
+
+/// The actor's name.
+pub const NAME: &str = "sampler";
+
+const EVERY: Duration = Duration::from_secs(1);
+const STREAMS: [&str; 5] = [DELIVERIES, EVENTS, STORED, DEAD_LETTERS, REPROCESS];
+
+/// What the last sample said of the journal; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Sampled {
+    all: Arc<AtomicBool>,
+    journal_full: Arc<AtomicBool>,
+}
+
+impl Sampled {
+    /// Whether every series has been there once.
+    #[must_use]
+    pub fn once(&self) -> bool {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Whether the journal takes nothing more.
+    #[must_use]
+    pub fn journal_is_full(&self) -> bool {
+        self.journal_full.load(Ordering::Relaxed)
+    }
+}
+
+/// The sampler as a supervised child; warns when a stream is `warn_percent` full.
+#[must_use]
+pub fn child(connection: &Connection, board: &Board, sampled: &Sampled, warn_percent: u8) -> Child {
+    let (connection, board, sampled) = (connection.clone(), board.clone(), sampled.clone());
+    worker(NAME, move || Sampler {
+        connection: connection.clone(),
+        board: board.clone(),
+        sampled: sampled.clone(),
+        warn_percent: u64::from(warn_percent),
+        queues: queues(),
+        streams: STREAMS
+            .iter()
+            .map(|stream| (*stream, StreamMetrics::new(stream)))
+            .collect(),
+        warned: HashMap::new(),
+    })
+}
+
+/// A consumer of the service's own, and what waits for it.
+struct Queue {
+    stream: &'static str,
+    consumer: String,
+    subject: String,
+    metrics: QueueMetrics,
+}
+
+/// The journal first: what leaves it between two samples is counted twice
+/// rather than not at all.
+fn queues() -> Vec<Queue> {
+    let journal = Queue {
+        stream: DELIVERIES,
+        consumer: "publisher".to_owned(),
+        subject: DELIVERIES_SUBJECT.to_owned(),
+        metrics: QueueMetrics::new(JOURNAL_LABEL),
+    };
+    let handlers = types::with_unknown().map(|event_type| Queue {
+        stream: EVENTS,
+        consumer: format!("handler-{}", event_type.name),
+        subject: format!("instagram.events.{}.*", event_type.name),
+        metrics: QueueMetrics::new(event_type.name),
+    });
+    std::iter::once(journal).chain(handlers).collect()
+}
+
+struct Sampler {
+    connection: Connection,
+    board: Board,
+    sampled: Sampled,
+    warn_percent: u64,
+    queues: Vec<Queue>,
+    streams: Vec<(&'static str, StreamMetrics)>,
+    warned: HashMap<&'static str, bool>,
+}
+
+impl Worker for Sampler {
+    async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
+        match self.sample().await {
+            Ok(()) => {
+                self.sampled.all.store(true, Ordering::Relaxed);
+                self.board.running(NAME);
+            }
+            Err(error) => self.board.paused(NAME, &error.to_string()),
+        }
+        tokio::time::sleep(EVERY).await;
+        Ok(Turn::Again)
+    }
+}
+
+impl Sampler {
+    async fn sample(&mut self) -> Result<(), ActorProcessingErr> {
+        let context = &self.connection.consume;
+        for queue in &self.queues {
+            let (depth, oldest) = waiting(context, queue).await?;
+            queue.metrics.sampled(depth, oldest);
+        }
+        for index in 0..self.streams.len() {
+            self.sample_stream(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn sample_stream(&mut self, index: usize) -> Result<(), ActorProcessingErr> {
+        let (name, metrics) = &self.streams[index];
+        let stream = match self.connection.consume.get_stream(*name).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let info = stream.cached_info();
+        let bytes = info.state.bytes;
+        let max_bytes = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
+        metrics.sampled(bytes, max_bytes);
+        let discards_new = info.config.discard == jetstream::stream::DiscardPolicy::New;
+        if *name == DELIVERIES {
+            self.sampled
+                .journal_full
+                .store(bytes >= max_bytes, Ordering::Relaxed);
+        }
+        let is_filling = discards_new
+            && bytes.saturating_mul(100) >= max_bytes.saturating_mul(self.warn_percent);
+        let warned = self.warned.insert(name, is_filling).unwrap_or(false);
+        if is_filling && !warned {
+            warn!(
+                stream = name,
+                bytes,
+                max_bytes,
+                "a stream is filling up: raise `stream.max_bytes` or lower `stream.keep_days`"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
+    use jetstream::context::GetStreamErrorKind::JetStream;
+    matches!(error.kind(), JetStream(ref error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// How many messages the consumer has not acknowledged, delivered or not, and
+/// how old the oldest is. A consumer that is not there yet waits for nothing.
+async fn waiting(
+    context: &jetstream::Context,
+    queue: &Queue,
+) -> Result<(u64, Duration), ActorProcessingErr> {
+    let found = context.get_consumer_from_stream::<PullConfig, _, _>(&queue.consumer, queue.stream);
+    let consumer = match found.await {
+        Ok(consumer) => consumer,
+        Err(error) if is_not_there(&error) => return Ok((0, Duration::ZERO)),
+        Err(error) => return Err(error.into()),
+    };
+    let info = consumer.cached_info();
+    let depth = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
+    if depth == 0 {
+        return Ok((0, Duration::ZERO));
+    }
+    let oldest = oldest(context, queue, info.ack_floor.stream_sequence).await?;
+    let age = oldest.and_then(|since| (Utc::now() - since).to_std().ok());
+    Ok((depth, age.unwrap_or_default()))
+}
+
+fn is_not_there(error: &ConsumerError) -> bool {
+    const NOT_THERE: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+    matches!(error.kind(), ConsumerErrorKind::JetStream(ref error) if NOT_THERE.contains(&error.error_code()))
+}
+
+/// When the first message after `floor` was received; it may be gone already.
+async fn oldest(
+    context: &jetstream::Context,
+    queue: &Queue,
+    floor: u64,
+) -> Result<Option<DateTime<Utc>>, ActorProcessingErr> {
+    #[derive(Deserialize)]
+    struct Received {
+        received_at: DateTime<Utc>,
+    }
+    let stream = context.get_stream_no_info(queue.stream).await?;
+    let Ok(message) = stream
+        .get_first_raw_message_by_subject(&queue.subject, floor + 1)
+        .await
+    else {
+        return Ok(None);
+    };
+    let received = serde_json::from_slice::<Received>(&message.payload);
+    Ok(Some(
+        received.map_or(message.time, |event| event.received_at),
+    ))
+}
