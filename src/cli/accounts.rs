@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -26,6 +25,7 @@ enum Command {
     #[command(after_help = "Example:\n  igstream accounts add 17841405822304914 --username shop")]
     Add {
         /// The professional account's id, as in `entry.id` of its webhooks
+        #[arg(value_parser = account_id)]
         ig_account_id: String,
         /// What the account calls itself
         #[arg(long)]
@@ -52,13 +52,19 @@ pub async fn run(args: &AccountsArgs, store: &Store) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
+fn account_id(given: &str) -> Result<String, String> {
+    let is_id = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_id && column_id(given) == given {
+        Ok(given.to_owned())
+    } else {
+        Err(
+            "it is the number that Instagram sends as `entry.id`, such as 17841405822304914"
+                .to_owned(),
+        )
+    }
+}
+
 async fn add(store: &Store, ig_account_id: &str, username: Option<&str>) -> anyhow::Result<()> {
-    let is_id =
-        !ig_account_id.is_empty() && ig_account_id.bytes().all(|byte| byte.is_ascii_graphic());
-    ensure!(
-        is_id && column_id(ig_account_id) == ig_account_id,
-        "{ig_account_id:?} is no account id: it is the number that Instagram sends as `entry.id`, such as 17841405822304914"
-    );
     let added = store.add_account(ig_account_id, username).await?;
     println!(
         "account {ig_account_id} {}",

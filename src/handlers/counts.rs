@@ -29,6 +29,11 @@ impl Counts {
         self.metrics.failed(ErrorType::Rejected);
     }
 
+    /// The handler panicked over a batch.
+    pub(super) fn panicked(&self) {
+        self.metrics.failed(ErrorType::Panic);
+    }
+
     /// A batch is through. What an earlier delivery by `JetStream` had stored
     /// was counted then.
     pub(super) fn add(&self, events: &[Incoming], outcomes: &[Outcome], stored_in: Duration) {

@@ -3,12 +3,16 @@
 //! anywhere only does again what does not matter twice.
 
 mod counts;
+#[cfg(debug_assertions)]
+mod fault;
 mod intake;
 mod telling;
 
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use ractor::ActorProcessingErr;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +83,6 @@ struct Handler {
 struct Stopping;
 
 impl Worker for Handler {
-    /// A batch that is not acknowledged is delivered again.
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
         let size = self.tools.settings.batch_size;
         let passed = match self.intake.take(&self.tools.connection, size).await {
@@ -87,7 +90,7 @@ impl Worker for Handler {
                 self.well();
                 Ok(())
             }
-            Ok(batch) => self.process(batch).await?,
+            Ok(batch) => self.process_or_put_back(&batch).await?,
             Err(error) => self.rest(&error, &[]).await,
         };
         Ok(passed.map_or(Turn::Done, |()| Turn::Again))
@@ -95,13 +98,33 @@ impl Worker for Handler {
 }
 
 impl Handler {
-    async fn process(&mut self, batch: Batch) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+    /// What a batch is not through with goes back at once: without a word it
+    /// would come again only after the consumer's acknowledgement wait.
+    async fn process_or_put_back(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+        let processed = AssertUnwindSafe(self.process(batch)).catch_unwind().await;
+        if !matches!(processed, Ok(Ok(Ok(())))) {
+            for message in &batch.messages {
+                message.put_back(FIRST_PAUSE).await;
+            }
+        }
+        processed.unwrap_or_else(|panic| {
+            self.counts.panicked();
+            resume_unwind(panic)
+        })
+    }
+
+    async fn process(&mut self, batch: &Batch) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+        #[cfg(debug_assertions)]
+        fault::point(self.event_type.name);
         let started = Instant::now();
         let Ok(outcomes) = self.store(&batch.events, &batch.messages).await else {
             return Ok(Err(Stopping));
         };
         let stored_in = started.elapsed();
-        let told = telling::of(&batch, &outcomes, self.tools.connection.max_payload())?;
+        let told = telling::of(batch, &outcomes, self.tools.connection.max_payload())?;
         if self.tell(told, &batch.messages).await.is_err() {
             return Ok(Err(Stopping));
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 /// Numbers from here on count milliseconds, below it seconds: 10^11 seconds are
 /// the year 5138, 10^11 milliseconds are 1973, before there was an Instagram.
-const FIRST_MILLISECOND: u64 = 100_000_000_000;
+pub const FIRST_MILLISECOND: u64 = 100_000_000_000;
 
 /// Reads an integer or a text: seconds or milliseconds since 1970, or ISO 8601
 /// (`2021-09-08T06:34:04+0000`). `None` when it cannot be read, or lies outside

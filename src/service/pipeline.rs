@@ -54,6 +54,8 @@ pub(super) async fn ensure_what_can_be(
             topology.ensure_stream(context, stream, 1).await?;
         }
     }
+    // From now on the sampler sees what waits in the journal.
+    topology.ensure_consumer(context, "publisher", "").await?;
     Ok(())
 }
 

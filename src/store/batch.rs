@@ -13,7 +13,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
-use super::generic::{self, Known};
+use super::again::Known;
+use super::generic;
 use super::unsent::Unsent;
 use super::{Store, StoreError, Writing, typed};
 use crate::instagram::{Event, EventType};
@@ -105,11 +106,7 @@ impl Store {
         let now = Utc::now();
         generic::insert(on, &mut entries.0, now).await?;
         let unsent = (!self.keep_unsent).then(|| Unsent::of(event_type, &entries.0));
-        if let Some(unsent) = &unsent {
-            unsent.lock(on).await?;
-        }
-        let stored: Vec<&Entry<'_>> = entries.0.iter().filter(|entry| entry.is_fresh()).collect();
-        typed::write(on, event_type, &stored, self.keep_unsent).await?;
+        typed::write(on, event_type, &entries.0, self.keep_unsent).await?;
         if let Some(unsent) = &unsent {
             unsent.blank(on).await?;
         }
@@ -161,6 +158,11 @@ impl<'a> Entry<'a> {
     /// Whether its typed rows are to be written now.
     pub(super) fn is_fresh(&self) -> bool {
         self.state == State::Fresh
+    }
+
+    /// Whether its event was told before, under another receipt.
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(&self.state, State::Settled(known) if known.status == generic::DUPLICATE)
     }
 }
 

@@ -7,13 +7,11 @@ use entity::webhook_event::Entity;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde_json::json;
 
+use super::again::{KNOWN, Known, read_known};
 use super::batch::{Entry, Incoming, Outcome, State, count};
 use super::dialect::Dialect;
 use super::error::Blame;
-use super::generic::{
-    DEAD, KNOWN, Known, RETRYING, TABLE, column, insert_duplicates, read_known, row, row_of,
-    vanished,
-};
+use super::generic::{DEAD, RETRYING, TABLE, column, insert_duplicates, row, row_of, vanished};
 use super::statements::{Row, insert_new, json_array};
 use super::{Store, StoreError};
 

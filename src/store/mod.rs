@@ -17,6 +17,7 @@ use sea_orm::{
 use tokio::sync::{Mutex, MutexGuard};
 
 pub mod accounts;
+mod again;
 pub mod batch;
 mod dialect;
 pub mod error;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, generic};
 use crate::instagram::Event;
-use crate::instagram::event::reread;
+use crate::instagram::understand::reread;
 
 impl Store {
     /// Up to `limit` events, the oldest first and after `after`, whose account

@@ -2,19 +2,22 @@
 //! unsend: in the message's own row by the rules of its columns, in the rows
 //! that quote it here.
 //!
+//! Whoever tells of a message has its conversation, duplicates included: so of
+//! two that meet, the second sees what the first one wrote.
+//!
 //! The unsend itself is kept as it came: it has nothing of the message but its
 //! id, and a replay needs it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use entity::columns::Kind;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::batch::{Entry, State};
+use super::batch::Entry;
 use super::dialect::Dialect;
-use super::generic::{DUPLICATE, TABLE, UNASSIGNED, column, row};
+use super::generic::{TABLE, UNASSIGNED, column, row};
 use super::statements::{Row, json_array};
 use crate::instagram::EventType;
 use crate::instagram::identity::event_ids_with;
@@ -24,8 +27,6 @@ use crate::instagram::types::{MENTIONS, MESSAGES, OF_MESSAGES, story_mention_id}
 /// received.
 pub(super) struct Unsent<'a> {
     told: BTreeMap<(Uuid, &'a str), &'a str>,
-    /// Those of them that it unsends.
-    unsent: BTreeSet<(Uuid, &'a str)>,
 }
 
 /// A message that was unsent.
@@ -39,10 +40,10 @@ struct Deleted<'a> {
 impl<'a> Unsent<'a> {
     pub(super) fn of(event_type: &EventType, entries: &[Entry<'a>]) -> Self {
         let of_messages = OF_MESSAGES.iter().any(|told| told.name == event_type.name);
-        let (mut told, mut unsent) = (BTreeMap::new(), BTreeSet::new());
+        let mut told = BTreeMap::new();
         for entry in entries
             .iter()
-            .filter(|entry| of_messages && has_rows(entry))
+            .filter(|entry| of_messages && (entry.is_fresh() || entry.is_duplicate()))
         {
             let event = entry.event;
             let (Some(account_id), Some(mid)) = (entry.account_id, event.object_id.as_deref())
@@ -50,33 +51,8 @@ impl<'a> Unsent<'a> {
                 continue;
             };
             told.insert((account_id, mid), event.ig_account_id.as_str());
-            if event.data.get("is_deleted") == Some(&Value::Bool(true)) {
-                unsent.insert((account_id, mid));
-            }
         }
-        Self { told, unsent }
-    }
-
-    /// Keeps others from adding duplicates of the messages that are unsent: such
-    /// a row points to the first one and waits for it. What they have added
-    /// before is seen when it is blanked.
-    pub(super) async fn lock(&self, on: &DatabaseTransaction) -> Result<(), DbErr> {
-        let dialect = Dialect::of(on.get_database_backend());
-        if self.unsent.is_empty() || dialect == Dialect::Sqlite {
-            return Ok(());
-        }
-        let places = self
-            .unsent
-            .iter()
-            .filter_map(|key| Some(places(self.told.get(key)?, key.1)))
-            .flatten()
-            .collect::<Vec<_>>();
-        let sql = format!(
-            "{} ORDER BY f.\"id\"{}",
-            firsts(dialect),
-            dialect.lock("UPDATE", "f")
-        );
-        query(on, &sql, &places, &PLACE).await.map(|_| ())
+        Self { told }
     }
 
     /// Blanks what quotes those of the messages that are unsent by now.
@@ -133,15 +109,6 @@ impl<'a> Unsent<'a> {
     }
 }
 
-/// Whether the entry left a row of a message, or one that points to such a row.
-fn has_rows(entry: &Entry<'_>) -> bool {
-    match &entry.state {
-        State::New => false,
-        State::Fresh => true,
-        State::Settled(known) => known.status == DUPLICATE,
-    }
-}
-
 /// Where the first rows of the events of a message lie.
 const PLACE: [entity::columns::Column; 5] = [
     column("account", Kind::Text(None)),
@@ -167,14 +134,14 @@ fn places(ig_account_id: &str, mid: &str) -> [Row; 2] {
 /// The first rows at the places of parameter 1, without the unsends. What waits
 /// for its account needs its payload still; it is looked at again when stored.
 fn firsts(dialect: Dialect) -> String {
-    let (rows, bytewise) = (dialect.rows(&PLACE), dialect.bytewise());
-    format!(
-        "SELECT f.\"id\" FROM ({rows}) AS r JOIN \"{TABLE}\" AS f ON f.\"ig_account_id\" = r.\"account\" \
-         AND f.\"event_type\" = r.\"type\" AND f.\"event_id\" >= r.\"from\"{bytewise} \
-         AND f.\"event_id\" < r.\"to\"{bytewise} AND NOT f.\"is_duplicate\" \
-         WHERE f.\"object_id\" = r.\"mid\" AND f.\"status\" <> '{UNASSIGNED}' \
+    let bytewise = dialect.bytewise();
+    let is_there = format!(
+        "f.\"ig_account_id\" = r.\"account\" AND f.\"event_type\" = r.\"type\" \
+         AND f.\"event_id\" >= r.\"from\"{bytewise} AND f.\"event_id\" < r.\"to\"{bytewise} \
+         AND NOT f.\"is_duplicate\" AND f.\"object_id\" = r.\"mid\" AND f.\"status\" <> '{UNASSIGNED}' \
          AND f.\"event_id\" NOT LIKE '%\\_deleted' ESCAPE '\\'"
-    )
+    );
+    dialect.ids_for_each(&dialect.rows(&PLACE), TABLE, &is_there)
 }
 
 /// Returns the ids under which their mentions would be.

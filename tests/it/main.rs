@@ -7,6 +7,8 @@ mod migrations;
 mod store;
 mod store_failures;
 mod store_identity;
+mod store_order;
+mod store_together;
 mod store_unsent;
 mod store_values;
 mod support;

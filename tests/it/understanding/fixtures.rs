@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use igstream::instagram::event::reread;
+use igstream::instagram::understand::reread;
 use igstream::instagram::{Delivery, Event, types};
 use serde::Deserialize;
 use serde_json::value::RawValue;
