@@ -4,27 +4,15 @@
 use std::collections::HashMap;
 
 use entity::columns::Kind;
+use entity::webhook_event::status::{DEAD, RETRYING, STORED, UNASSIGNED};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::batch::{Entry, State};
 use super::dialect::Dialect;
-use super::generic::{
-    DEAD, RETRYING, STORED, TABLE, UNASSIGNED, column, row, status_of, unsettled,
-};
-use super::statements::{Row, json_array};
-
-/// What the row of a receipt says.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Known {
-    pub(super) status: String,
-    pub(super) attempts: u32,
-    pub(super) deaths: u32,
-    pub(super) error: String,
-    /// Whether the row belongs to an account.
-    pub(super) assigned: bool,
-}
+use super::entry::{Entry, Known, State, unsettled};
+use super::generic::TABLE;
+use super::statements::{Row, column, json_array, row};
 
 /// The columns that [`read_known`] reads.
 pub(super) const KNOWN: &str = "\"id\", \"status\", \"processing_attempts\", \"deaths\", \
@@ -143,7 +131,7 @@ async fn take_up_again(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> R
             row(json!({
                 "receipt": entry.event.receipt_id,
                 "account": entry.account_id,
-                "new_status": status_of(entry),
+                "new_status": entry.first_status(),
                 "error": entry.event.malformed(),
             }))
         })

@@ -1,58 +1,26 @@
 //! The generic log: one row a receipt, and which of two tellings of an event is
 //! the first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use entity::columns::{Column, Kind, columns_of};
+use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
+use entity::webhook_event::status::{DEAD, DUPLICATE, STORED, UNASSIGNED};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::again::{Known, read_others, settle_known};
-use super::batch::{Entry, State};
 use super::dialect::Dialect;
-use super::statements::{Row, insert_new, json_array};
+use super::entry::{Entry, Known, State, unsettled};
+use super::statements::{Row, column, ids, insert_new, json_array, row};
 use crate::instagram::Event;
 use crate::instagram::time::canonical;
 
 pub(super) const TABLE: &str = "instagram_webhook_events";
 
-pub(super) const STORED: &str = "stored";
-pub(super) const DUPLICATE: &str = "duplicate";
-pub(super) const RETRYING: &str = "retrying";
-pub(super) const DEAD: &str = "dead";
-pub(super) const UNASSIGNED: &str = "unassigned";
-
-/// Gives every entry its row: first tellings, then what is there already, then
-/// duplicates. A second statement tells them apart, since one has one snapshot
-/// and cannot see who won.
-pub(super) async fn insert(
-    on: &DatabaseTransaction,
-    entries: &mut [Entry<'_>],
-    now: DateTime<Utc>,
-) -> Result<(), DbErr> {
-    insert_first(on, entries, now).await?;
-    settle_known(on, entries).await?;
-    insert_duplicates(on, entries, now).await?;
-    read_others(on, entries).await?;
-    match unsettled(entries).next() {
-        None => Ok(()),
-        Some(entry) => Err(vanished(entry.event)),
-    }
-}
-
-/// What an entry's row conflicted with was deleted before it could be looked at.
-/// It is the world that changed: the next attempt finds it as it is then.
-pub(super) fn vanished(event: &Event) -> DbErr {
-    DbErr::RecordNotFound(format!(
-        "the first row of event {} was deleted while receipt {} was stored; store it again",
-        event.event_id, event.receipt_id
-    ))
-}
-
-async fn insert_first(
+/// Rows for those events that are told for the first time.
+pub(super) async fn insert_first(
     on: &DatabaseTransaction,
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
@@ -62,7 +30,7 @@ async fn insert_first(
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.given = u64::from(entry.account_id.is_some());
-            entry.state = state_of_new(entry, status_of(entry));
+            entry.state = state_of_new(entry, entry.first_status());
         }
     }
     Ok(())
@@ -158,22 +126,8 @@ async fn find_firsts(
         .collect()
 }
 
-pub(super) fn unsettled<'e, 'a>(entries: &'e [Entry<'a>]) -> impl Iterator<Item = &'e Entry<'a>> {
-    entries.iter().filter(|entry| entry.state == State::New)
-}
-
-pub(super) fn status_of(entry: &Entry<'_>) -> &'static str {
-    if entry.event.malformed().is_some() {
-        DEAD
-    } else if entry.account_id.is_none() {
-        UNASSIGNED
-    } else {
-        STORED
-    }
-}
-
 fn first_row(entry: &Entry<'_>, now: DateTime<Utc>) -> Row {
-    let status = status_of(entry);
+    let status = entry.first_status();
     let mut first = row_of(entry);
     first.extend(row(json!({
         "status": status,
@@ -221,20 +175,4 @@ pub(super) fn row_of(entry: &Entry<'_>) -> Row {
         "occurred_at": canonical(event.occurred_at),
         "received_at": canonical(event.received_at),
     }))
-}
-
-/// The rows are ours to make: anything but an object is none.
-pub(super) fn row(value: Value) -> Row {
-    match value {
-        Value::Object(row) => row,
-        _ => Row::new(),
-    }
-}
-
-pub(super) const fn column(name: &'static str, kind: Kind) -> Column {
-    Column { name, kind }
-}
-
-pub(super) fn ids(rows: &[QueryResult]) -> Result<HashSet<Uuid>, DbErr> {
-    rows.iter().map(|row| row.try_get("", "id")).collect()
 }

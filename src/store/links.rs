@@ -10,8 +10,7 @@ use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::dialect::Dialect;
-use super::generic::column;
-use super::statements::{Row, json_array};
+use super::statements::{Row, column, json_array};
 use crate::instagram::types::{MESSAGES, SEEN};
 
 /// Finds the links of the rows that were written, by table.

@@ -18,8 +18,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub mod accounts;
 mod again;
-pub mod batch;
+mod batch;
 mod dialect;
+mod entry;
 pub mod error;
 mod failures;
 mod generic;
@@ -29,7 +30,7 @@ mod typed;
 pub mod unassigned;
 mod unsent;
 
-pub use batch::{Incoming, Outcome, StoredRow};
+pub use entry::{Incoming, Outcome, StoredRow};
 pub use error::StoreError;
 
 /// What the database is called in `/readyz`.

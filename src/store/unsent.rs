@@ -11,14 +11,15 @@
 use std::collections::BTreeMap;
 
 use entity::columns::Kind;
+use entity::webhook_event::status::UNASSIGNED;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::batch::Entry;
 use super::dialect::Dialect;
-use super::generic::{TABLE, UNASSIGNED, column, row};
-use super::statements::{Row, json_array};
+use super::entry::Entry;
+use super::generic::TABLE;
+use super::statements::{Row, column, json_array, row};
 use crate::instagram::EventType;
 use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{MENTIONS, MESSAGES, OF_MESSAGES, story_mention_id};
