@@ -2,8 +2,15 @@
 //! binary: it links once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
+mod bad_input;
+mod database_away;
+mod end_to_end;
 mod managed_server;
 mod migrations;
+mod roles;
+mod supervision;
 mod support;
 mod tables;
+mod topology;
 mod understanding;
