@@ -24,6 +24,7 @@ lint: check-fmt check-clippy check-docs check-scripts check-licences ## format, 
 
 check-fmt:
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check src/instagram/types/*.rs
 
 check-clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -45,6 +46,7 @@ check-licences:
 
 fmt: ## format the code
 	cargo fmt --all
+	rustfmt --edition 2024 src/instagram/types/*.rs
 
 tools: ## fetch nats-server into .tools/bin
 	@scripts/fetch-tools

@@ -4,6 +4,7 @@
 //! them, but for what would make two lists read alike: that is percent-encoded.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid, Version};
@@ -19,6 +20,10 @@ const LONGEST_ID: usize = 255;
 /// Ends what was cut and begins the digest of the whole. Percent-encoded in
 /// parts, so that no id reads like a cut one.
 const CUT: char = '~';
+/// What replaces U+0000 in a column.
+const REPLACEMENT: char = '\u{fffd}';
+/// The bytes at the end of what was cut: the mark, and a SHA-256 in hex.
+const LONGEST_END: usize = 65;
 /// What stands for a part that is not there.
 const MISSING: &str = "-";
 
@@ -73,6 +78,34 @@ pub fn event_id(event_type: &str, parts: &[Part<'_>]) -> String {
     cut(id, LONGEST_EVENT_ID)
 }
 
+/// The range in which the ids of all events of `event_type` lie that begin with
+/// `lead`, which is given as a column holds it ([`column_id`]): others can lie in
+/// it too.
+#[must_use]
+pub fn event_ids_with(event_type: &str, lead: &str) -> Range<String> {
+    let is_whole = lead.chars().count() < LONGEST_ID && !lead.contains(REPLACEMENT);
+    let kept = if is_whole {
+        lead.len()
+    } else {
+        // What the column changed comes after this.
+        let cut = lead.char_indices().nth(LONGEST_ID - LONGEST_END);
+        let replaced = lead.find(REPLACEMENT).unwrap_or(lead.len());
+        cut.map_or(lead.len(), |(at, _)| at).min(replaced)
+    };
+    let mut from = format!("{event_type}_");
+    encode(&mut from, &lead[..kept], lead_special);
+    if is_whole {
+        from.push('_');
+    }
+    from.truncate(LONGEST_EVENT_ID - LONGEST_END);
+    let mut to = from.clone();
+    // ASCII all through, and no ASCII is the last character.
+    if let Some(last) = to.pop() {
+        to.push(char::from(last as u8 + 1));
+    }
+    from..to
+}
+
 /// The digest that stands for a part which is too free to be one itself.
 #[must_use]
 pub fn digest(text: &str) -> String {
@@ -92,11 +125,11 @@ pub fn subject_token(id: &str) -> String {
 }
 
 /// `id` as a column of Instagram's ids holds it: without U+0000, which
-/// PostgreSQL refuses, and of at most 255 characters, the end of a longer one
+/// `PostgreSQL` refuses, and of at most 255 characters, the end of a longer one
 /// being its digest, so that two long ids stay two.
 #[must_use]
 pub fn column_id(id: &str) -> String {
-    let clean = id.replace('\0', "\u{fffd}");
+    let clean = id.replace('\0', REPLACEMENT.encode_utf8(&mut [0; 4]));
     if clean.chars().nth(LONGEST_ID).is_none() {
         return clean;
     }
@@ -195,6 +228,16 @@ mod tests {
             let id = |(x, y, z): &(String, Option<String>, Option<String>)| event_id(
                 "t", &[Part::Lead(Some(x)), Part::Next(y.as_deref()), Part::Next(z.as_deref())]);
             prop_assert_eq!(a == b, id(&a) == id(&b));
+        }
+
+        #[test]
+        fn the_ids_with_a_lead_lie_in_its_range(
+            lead in prop_oneof![".{0,20}", ".{180,600}", "[_~-]{0,3}\0?.{0,3}"],
+            next in ".{0,300}",
+        ) {
+            let range = event_ids_with("t", &column_id(&lead));
+            let id = event_id("t", &[Part::Lead(Some(&lead)), Part::Next(Some(&next))]);
+            prop_assert!(range.contains(&id), "{range:?} {id}");
         }
 
         #[test]

@@ -157,7 +157,7 @@ impl Item {
     #[must_use]
     pub fn is_messaging(&self, key: &str, fields: &[&str]) -> bool {
         let has = |key: &str| self.at(&[key]).is_some();
-        if self.comes_as_messaging() && SUBJECT_KEYS.into_iter().any(has) {
+        if self.comes_as_messaging() && (has(key) || SUBJECT_KEYS.into_iter().any(has)) {
             return has(key);
         }
         self.field

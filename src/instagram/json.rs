@@ -10,9 +10,12 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
-/// Nesting that is still understood. Instagram's own is below ten; PostgreSQL
+/// Nesting that is still understood. Instagram's own is below ten; `PostgreSQL`
 /// stops at some thousands (`max_stack_depth`), `SQLite` at 1,000.
 pub const DEEPEST: usize = 512;
+/// Nesting that is stored as it is. Most readers of JSON stop at 128 levels, and
+/// so do those of both databases' columns.
+const DEEPEST_STORED: usize = 100;
 /// Digits and exponents of a number that both databases hold exactly.
 const WIDEST_NUMBER: usize = 1000;
 /// The key under which a stored document says what had to be replaced in it.
@@ -200,11 +203,11 @@ fn write_canonical(to: &mut String, value: &Value) {
 /// `igstream_replaced`.
 #[must_use]
 pub fn storable(text: &str) -> Cow<'_, str> {
-    if depth(text) > DEEPEST {
+    if depth(text) > DEEPEST_STORED {
         let whole = Value::from(text).to_string();
         return Cow::Owned(marked(
             &storable(&whole),
-            &["nesting deeper than 512 levels by its text"],
+            &["nesting deeper than 100 levels by its text"],
         ));
     }
     let mut replaced: Vec<&'static str> = Vec::new();

@@ -2,8 +2,9 @@
 //!
 //! The way down this module is the way of a delivery: its [`signature`] is
 //! checked over the raw bytes, its envelope is taken apart into items
-//! ([`delivery`]), each item becomes one [`event::Event`] by the rules of its
-//! type ([`types`]), with an [`identity`] and a [`time`].
+//! ([`delivery`]), each is read ([`item`]) and becomes one [`event::Event`]
+//! ([`mod@understand`]) by the rules of its type ([`types`]), with an [`identity`]
+//! and a [`time`].
 
 pub mod delivery;
 pub mod event;
@@ -13,7 +14,9 @@ pub mod json;
 pub mod signature;
 pub mod time;
 pub mod types;
+pub mod understand;
 
 pub use delivery::{Delivery, Verified};
-pub use event::{Event, understand};
+pub use event::Event;
 pub use types::EventType;
+pub use understand::understand;

@@ -4,11 +4,11 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 /// Numbers from here on count milliseconds, below it seconds: 10^11 seconds are
 /// the year 5138, 10^11 milliseconds are 1973, before there was an Instagram.
-const FIRST_MILLISECOND: u64 = 100_000_000_000;
+pub const FIRST_MILLISECOND: u64 = 100_000_000_000;
 
 /// Reads an integer or a text: seconds or milliseconds since 1970, or ISO 8601
 /// (`2021-09-08T06:34:04+0000`). `None` when it cannot be read, or lies outside
-/// the years 0 to 9999, which every database and every RFC 3339 reader holds.
+/// the years 1 to 9999, which every database and every RFC 3339 reader holds.
 #[must_use]
 pub fn read(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
@@ -16,7 +16,7 @@ pub fn read(text: &str) -> Option<DateTime<Utc>> {
         Ok(number) => from_number(number)?,
         Err(_) => from_iso8601(text)?,
     };
-    (0..=9999).contains(&time.year()).then_some(time)
+    (1..=9999).contains(&time.year()).then_some(time)
 }
 
 fn from_number(number: i64) -> Option<DateTime<Utc>> {
@@ -35,7 +35,7 @@ fn from_iso8601(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// The one form in which times are written: UTC, six decimals and `Z`, so that
-/// the order of the texts is the order of the times (SQLite keeps them as text).
+/// the order of the texts is the order of the times (`SQLite` keeps them as text).
 #[must_use]
 pub fn canonical(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
@@ -92,6 +92,7 @@ mod tests {
             "1.5",
             "-9223372036854775808",
             "-170141183460469231731687303715884105728",
+            "-62167219200",
         ] {
             assert_eq!(canonical_of(text), None, "{text}");
         }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::instagram::event::whole_delivery;
+use crate::instagram::understand::whole_delivery;
 use crate::instagram::{Delivery, Event, understand};
 use crate::journal;
 use crate::stream::Connection;

@@ -10,6 +10,7 @@ mod pipeline;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -38,6 +39,9 @@ use crate::watch::{adopter, sampler};
 
 pub use nats::connection_options;
 
+/// How long a NATS server may take to come up.
+const NATS_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A part of the service, so that each can be scaled and restarted by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
@@ -56,13 +60,13 @@ pub enum Role {
 pub enum ServiceError {
     /// An address cannot be listened on.
     #[error(
-        "server.bind: cannot listen on {address}: {source}; stop what uses it, or set another address"
+        "server.bind: cannot listen on {address}: {reason}; stop what uses it, or set another address"
     )]
     Bind {
         /// The address.
         address: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The metrics' address cannot be listened on.
     #[error(transparent)]
@@ -126,7 +130,8 @@ impl Service {
                 Some(start_nats(&config, &supervisor, &board, &nats_stopping).await?)
             }
         };
-        let connection = Connection::open(&connection_options(&config, urls)).await?;
+        let connection =
+            Connection::open_within(&connection_options(&config, urls), NATS_PATIENCE).await?;
         let topology = Topology::new(stream_settings(&config))?;
         pipeline::ensure_what_can_be(&topology, &connection).await?;
         set_durability(config.nats.durability());
@@ -314,7 +319,7 @@ fn register_metrics() -> Result<PrometheusHandle, ServiceError> {
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| ServiceError::Bind { address, source })
+        .map_err(|reason| ServiceError::Bind { address, reason })
 }
 
 async fn start_nats(

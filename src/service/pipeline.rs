@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::handlers::{self, HandlerSettings, Intake, Tools};
-use crate::instagram::types;
+use crate::instagram::{EventType, types};
 use crate::publisher;
 use crate::store::{self, Store, StoreOptions};
 use crate::stream::Connection;
@@ -137,9 +137,10 @@ impl Builder {
             .ensure_stream(&self.plan.connection.consume, EVENTS, first)
             .await?;
         self.plan.board.running(store::NAME);
+        let intakes = self.ensure_intakes().await?;
         self.start_publisher().await?;
         if self.plan.handles {
-            self.start_handlers(&store).await?;
+            self.start_handlers(&store, &intakes);
         }
         Ok(())
     }
@@ -177,7 +178,19 @@ impl Builder {
         Ok(())
     }
 
-    async fn start_handlers(&self, store: &Store) -> Result<(), NotYet> {
+    /// The handlers' consumers are there before anyone handles: what waits for
+    /// them is counted from the first event on.
+    async fn ensure_intakes(&self) -> Result<Vec<(&'static EventType, Intake)>, NotYet> {
+        let mut intakes = Vec::new();
+        for event_type in types::with_unknown() {
+            let events = self.consumer("handler", event_type.name).await?;
+            let reprocess = self.consumer("reprocess", event_type.name).await?;
+            intakes.push((event_type, Intake::new(events, reprocess)));
+        }
+        Ok(intakes)
+    }
+
+    fn start_handlers(&self, store: &Store, intakes: &[(&'static EventType, Intake)]) {
         let tools = Tools {
             connection: self.plan.connection.clone(),
             store: store.clone(),
@@ -185,21 +198,14 @@ impl Builder {
             settings: self.plan.handlers.clone(),
             stopping: self.plan.stopping.clone(),
         };
-        for event_type in types::with_unknown() {
-            let events = self.consumer("handler", event_type.name).await?;
-            let reprocess = self.consumer("reprocess", event_type.name).await?;
-            self.keep(handlers::child(
-                event_type,
-                &Intake::new(events, reprocess),
-                &tools,
-            ));
+        for (event_type, intake) in intakes {
+            self.keep(handlers::child(event_type, intake, &tools));
         }
         self.keep(adopter::child(
             &self.plan.connection,
             store,
             &self.plan.board,
         ));
-        Ok(())
     }
 
     async fn consumer(&self, kind: &str, event_type: &str) -> Result<Pull, NotYet> {

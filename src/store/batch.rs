@@ -14,6 +14,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
 use super::generic::{self, Known};
+use super::unsent::Unsent;
 use super::{Store, StoreError, Writing, typed};
 use crate::instagram::{Event, EventType};
 
@@ -103,8 +104,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let now = Utc::now();
         generic::insert(on, &mut entries.0, now).await?;
-        let stored: Vec<&Entry<'_>> = entries.0.iter().filter(|entry| entry.is_fresh()).collect();
-        typed::write(on, event_type, &stored, self.keep_unsent).await?;
+        let unsent = (!self.keep_unsent).then(|| Unsent::of(event_type, &entries.0));
+        typed::write(on, event_type, &entries.0, self.keep_unsent).await?;
+        if let Some(unsent) = &unsent {
+            unsent.blank(on).await?;
+        }
         count(on, &entries.0).await?;
         Ok(())
     }
@@ -123,36 +127,41 @@ pub(super) struct Entry<'a> {
     pub(super) reprocess: bool,
     pub(super) account_id: Option<Uuid>,
     pub(super) state: State,
+    /// How many rows the account was given in this transaction.
+    pub(super) given: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum State {
     /// Not yet looked at.
     New,
-    /// Its row was made, or taken up again, in this transaction.
+    /// Its row was made, or taken up again, in this transaction: its typed rows
+    /// are to be written.
     Fresh,
-    /// Its row was made in this transaction, and says that it is malformed.
-    FreshDead,
-    /// Its row was made in this transaction, without an account.
-    FreshUnassigned,
-    /// Its row was made in this transaction, and points to an earlier one.
-    FreshDuplicate,
-    /// Its row was there before.
-    Known(Known),
+    /// There is nothing more to do: this is what its row says.
+    Settled(Known),
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    pub(super) fn new(incoming: &'a Incoming, account_id: Option<Uuid>) -> Self {
+        Self {
+            event: &incoming.event,
+            sequence: incoming.sequence,
+            reprocess: incoming.reprocess,
+            account_id,
+            state: State::New,
+            given: 0,
+        }
+    }
+
     /// Whether its typed rows are to be written now.
     pub(super) fn is_fresh(&self) -> bool {
         self.state == State::Fresh
     }
 
-    /// Whether it counts for its account now.
-    fn counts(&self) -> bool {
-        matches!(
-            self.state,
-            State::Fresh | State::FreshDead | State::FreshDuplicate
-        )
+    /// Whether its event was told before, under another receipt.
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(&self.state, State::Settled(known) if known.status == generic::DUPLICATE)
     }
 }
 
@@ -162,21 +171,13 @@ impl<'a> Entries<'a> {
     /// One entry a receipt, in the order of event ids.
     fn of(batch: &'a [Incoming], accounts: &HashMap<String, Uuid>) -> Self {
         let mut by_receipt: HashMap<Uuid, Entry<'a>> = HashMap::new();
-        for Incoming {
-            event,
-            sequence,
-            reprocess,
-        } in batch
-        {
-            let entry = by_receipt.entry(event.receipt_id).or_insert_with(|| Entry {
-                event,
-                sequence: None,
-                reprocess: false,
-                account_id: accounts.get(&event.ig_account_id).copied(),
-                state: State::New,
+        for incoming in batch {
+            let event = &incoming.event;
+            let entry = by_receipt.entry(event.receipt_id).or_insert_with(|| {
+                Entry::new(incoming, accounts.get(&event.ig_account_id).copied())
             });
-            entry.sequence = entry.sequence.max(*sequence);
-            entry.reprocess |= reprocess;
+            entry.sequence = entry.sequence.max(incoming.sequence);
+            entry.reprocess |= incoming.reprocess;
         }
         let mut entries: Vec<_> = by_receipt.into_values().collect();
         let key = |entry: &Entry<'a>| {
@@ -215,15 +216,9 @@ fn outcome(event_type: &EventType, entry: &Entry<'_>) -> Outcome {
         None => Outcome::Unassigned,
     };
     match &entry.state {
-        State::New | State::FreshUnassigned => Outcome::Unassigned,
+        State::New => Outcome::Unassigned,
         State::Fresh => stored(false),
-        State::FreshDuplicate => Outcome::Duplicate,
-        State::FreshDead => Outcome::Dead {
-            error: entry.event.malformed().unwrap_or_default().to_owned(),
-            attempts: 1,
-            deaths: 1,
-        },
-        State::Known(known) => match known.status.as_str() {
+        State::Settled(known) => match known.status.as_str() {
             generic::STORED => stored(true),
             generic::DUPLICATE => Outcome::Duplicate,
             generic::UNASSIGNED => Outcome::Unassigned,
@@ -241,16 +236,16 @@ fn outcome(event_type: &EventType, entry: &Entry<'_>) -> Outcome {
 }
 
 /// Adds what the batch brought to the counters of its accounts.
-async fn count(on: &DatabaseTransaction, entries: &[Entry<'_>]) -> Result<(), DbErr> {
+pub(super) async fn count(on: &DatabaseTransaction, entries: &[Entry<'_>]) -> Result<(), DbErr> {
     let mut counts: HashMap<Uuid, (u64, DateTime<Utc>)> = HashMap::new();
-    for entry in entries.iter().filter(|entry| entry.counts()) {
+    for entry in entries.iter().filter(|entry| entry.given > 0) {
         let Some(account_id) = entry.account_id else {
             continue;
         };
         let (count, last) = counts
             .entry(account_id)
             .or_insert((0, entry.event.received_at));
-        *count += 1;
+        *count += entry.given;
         *last = entry.event.received_at.max(*last);
     }
     super::accounts::count_events(on, &counts).await

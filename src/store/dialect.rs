@@ -7,6 +7,11 @@
 use entity::columns::{Column, Kind};
 use sea_orm::{DbBackend, Statement, Value};
 
+use crate::instagram::time::FIRST_MILLISECOND;
+
+/// The end of the year 9999, the last that `SQLite` knows.
+const LAST_MILLISECOND: u64 = 253_402_300_799_999;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     Postgres,
@@ -46,6 +51,23 @@ impl Dialect {
         }
     }
 
+    /// Ends a query that locks the rows of `table` in its order. `SQLite` has one
+    /// writer: nobody else is there.
+    pub(super) fn lock(self, strength: &str, table: &str) -> String {
+        match self {
+            Self::Postgres => format!(" FOR {strength} OF {table}"),
+            Self::Sqlite => String::new(),
+        }
+    }
+
+    /// Says that a text is compared byte by byte, as columns of ids are.
+    pub(super) fn bytewise(self) -> &'static str {
+        match self {
+            Self::Postgres => " COLLATE \"C\"",
+            Self::Sqlite => "",
+        }
+    }
+
     pub(super) fn now(self) -> &'static str {
         match self {
             Self::Postgres => "now()",
@@ -53,18 +75,34 @@ impl Dialect {
         }
     }
 
-    /// The time that `column` holds as milliseconds in a text of digits only;
-    /// NULL for any other text.
+    /// The time that `column` holds as a text of digits, in seconds or
+    /// milliseconds by the rule of [`crate::instagram::time::read`]; NULL for any
+    /// other text.
     pub(super) fn time_of_digits(self, column: &str) -> String {
-        match self {
-            Self::Postgres => format!(
-                "CASE WHEN {column} ~ '^[0-9]{{1,15}}$' THEN to_timestamp(CAST({column} AS double precision) / 1000) END"
+        let (is_number, number) = match self {
+            Self::Postgres => (
+                format!("{column} ~ '^[0-9]{{1,15}}$'"),
+                format!("CAST({column} AS bigint)"),
             ),
-            Self::Sqlite => format!(
-                "CASE WHEN {column} <> '' AND {column} NOT GLOB '*[^0-9]*' AND length({column}) <= 15 \
-                 THEN strftime('%Y-%m-%dT%H:%M:%f000Z', CAST({column} AS INTEGER) / 1000.0, 'unixepoch') END"
+            Self::Sqlite => (
+                format!(
+                    "{column} <> '' AND {column} NOT GLOB '*[^0-9]*' AND length({column}) <= 15"
+                ),
+                format!("CAST({column} AS INTEGER)"),
             ),
-        }
+        };
+        let time = |seconds: &str| match self {
+            Self::Postgres => format!("to_timestamp({seconds})"),
+            Self::Sqlite => {
+                format!("strftime('%Y-%m-%dT%H:%M:%f000Z', {seconds}, 'unixepoch')")
+            }
+        };
+        format!(
+            "CASE WHEN {is_number} THEN CASE WHEN {number} < {FIRST_MILLISECOND} THEN {seconds} \
+             WHEN {number} <= {LAST_MILLISECOND} THEN {milliseconds} END END",
+            seconds = time(&number),
+            milliseconds = time(&format!("{number} / 1000.0")),
+        )
     }
 }
 

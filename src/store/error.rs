@@ -72,7 +72,7 @@ fn blame(error: &DbErr) -> Blame {
     })
 }
 
-/// Source: PostgreSQL, "Appendix A. Error Codes". Class 22 is data, class 23
+/// Source: `PostgreSQL`, "Appendix A. Error Codes". Class 22 is data, class 23
 /// constraints; a foreign key that fails means that we knew an account which is
 /// gone meanwhile: it is looked up again. 54000 is a document beyond what the
 /// server can take.

@@ -1,14 +1,19 @@
 //! An event that could not be stored: its attempt is counted in its row, and
 //! after the last one it is dead.
 
+use chrono::Utc;
 use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::batch::{Entry, Incoming, Outcome, State};
+use super::batch::{Entry, Incoming, Outcome, State, count};
 use super::dialect::Dialect;
-use super::generic::{DEAD, RETRYING, TABLE, column, read_known, row, row_of};
+use super::error::Blame;
+use super::generic::{
+    DEAD, KNOWN, Known, RETRYING, TABLE, column, insert_duplicates, read_known, row, row_of,
+    vanished,
+};
 use super::statements::{Row, insert_new, json_array};
 use super::{Store, StoreError};
 
@@ -20,46 +25,46 @@ impl Store {
         error: &StoreError,
         max_attempts: u32,
     ) -> Result<Outcome, StoreError> {
-        let accounts = self
-            .accounts_of([incoming.event.ig_account_id.as_str()].into_iter())
-            .await?;
-        let entry = Entry {
-            event: &incoming.event,
-            sequence: incoming.sequence,
-            reprocess: incoming.reprocess,
-            account_id: accounts.get(&incoming.event.ig_account_id).copied(),
-            state: State::New,
-        };
+        let account = incoming.event.ig_account_id.as_str();
+        let accounts = self.accounts_of([account].into_iter()).await?;
+        let mut entry = Entry::new(incoming, accounts.get(account).copied());
         let error = error.to_string();
-        match self.record(&entry, &error, max_attempts, true).await {
+        match self.record(&mut entry, &error, max_attempts).await {
             // The payload itself may be what the database refuses.
-            Err(StoreError::Database(_)) => self.record(&entry, &error, max_attempts, false).await,
+            Err(refused) if refused.blame() == Blame::Event => {
+                let mut bare = incoming.clone();
+                bare.event.omit_raw();
+                let mut entry = Entry::new(&bare, entry.account_id);
+                self.record(&mut entry, &error, max_attempts).await
+            }
             recorded => recorded,
         }
     }
 
     async fn record(
         &self,
-        entry: &Entry<'_>,
+        entry: &mut Entry<'_>,
         error: &str,
         max_attempts: u32,
-        with_payload: bool,
     ) -> Result<Outcome, StoreError> {
         let writing = self.begin().await?;
-        insert_new(
-            &writing.transaction,
-            TABLE,
-            &columns_of::<Entity>(),
-            &[failed_row(entry, with_payload)],
-        )
-        .await?;
-        let outcome = count_attempt(&writing.transaction, entry, error, max_attempts).await?;
+        let on = &writing.transaction;
+        let failed = [failed_row(entry)];
+        let made = insert_new(on, TABLE, &columns_of::<Entity>(), &failed).await?;
+        if !made.is_empty() {
+            entry.given = u64::from(entry.account_id.is_some());
+        }
+        let outcome = match count_attempt(on, entry, error, max_attempts).await? {
+            Some(known) => outcome_of(known),
+            None => record_duplicate(on, entry).await?,
+        };
+        count(on, std::slice::from_ref(entry)).await?;
         writing.commit().await?;
         Ok(outcome)
     }
 }
 
-fn failed_row(entry: &Entry<'_>, with_payload: bool) -> Row {
+fn failed_row(entry: &Entry<'_>) -> Row {
     let mut failed = row_of(entry);
     failed.extend(row(json!({
         "status": RETRYING,
@@ -68,20 +73,43 @@ fn failed_row(entry: &Entry<'_>, with_payload: bool) -> Row {
         "deaths": 0,
         "is_duplicate": false,
     })));
-    if !with_payload {
-        failed.insert("payload".into(), Value::Null);
-    }
     failed
 }
 
 /// No row under this receipt means that the event was told before, under
-/// another: then the batch it comes in next finds its first telling.
+/// another: then its row is all there is to store.
+async fn record_duplicate(
+    on: &DatabaseTransaction,
+    entry: &mut Entry<'_>,
+) -> Result<Outcome, DbErr> {
+    insert_duplicates(on, std::slice::from_mut(entry), Utc::now()).await?;
+    match entry.state {
+        State::Settled(_) => Ok(Outcome::Duplicate),
+        _ => Err(vanished(entry.event)),
+    }
+}
+
+fn outcome_of(known: Known) -> Outcome {
+    if known.status == DEAD {
+        Outcome::Dead {
+            error: known.error,
+            attempts: known.attempts,
+            deaths: known.deaths,
+        }
+    } else {
+        Outcome::Retry {
+            attempts: known.attempts,
+        }
+    }
+}
+
+/// Counts an attempt in the row of the receipt, if there is one that waits.
 async fn count_attempt(
     on: &DatabaseTransaction,
     entry: &Entry<'_>,
     error: &str,
     max_attempts: u32,
-) -> Result<Outcome, DbErr> {
+) -> Result<Option<Known>, DbErr> {
     let columns = [
         column("receipt", Kind::Uuid),
         column("error", Kind::Text(None)),
@@ -95,7 +123,7 @@ async fn count_attempt(
          \"status\" = CASE WHEN {last} THEN '{DEAD}' ELSE '{RETRYING}' END, \
          \"deaths\" = CASE WHEN {last} THEN t.\"deaths\" + 1 ELSE t.\"deaths\" END \
          FROM ({rows}) AS r WHERE t.\"id\" = r.\"receipt\" AND NOT t.\"processed\" \
-         RETURNING \"status\", \"processing_attempts\", \"deaths\", \"last_processing_error\"",
+         RETURNING {KNOWN}",
         now = dialect.now(),
         rows = dialect.rows(&columns),
     );
@@ -104,19 +132,5 @@ async fn count_attempt(
     let counted = on
         .query_all_raw(dialect.statement(&sql, json_array(&[attempt], &columns)))
         .await?;
-    let Some(counted) = counted.first() else {
-        return Ok(Outcome::Retry { attempts: 0 });
-    };
-    let known = read_known(counted)?;
-    Ok(if known.status == DEAD {
-        Outcome::Dead {
-            error: known.error,
-            attempts: known.attempts,
-            deaths: known.deaths,
-        }
-    } else {
-        Outcome::Retry {
-            attempts: known.attempts,
-        }
-    })
+    counted.first().map(read_known).transpose()
 }

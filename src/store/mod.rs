@@ -26,6 +26,7 @@ mod links;
 mod statements;
 mod typed;
 pub mod unassigned;
+mod unsent;
 
 pub use batch::{Incoming, Outcome, StoredRow};
 pub use error::StoreError;

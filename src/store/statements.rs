@@ -87,7 +87,7 @@ fn write_row(array: &mut String, row: &Row, columns: &[Column]) {
     array.push('}');
 }
 
-/// `text` as a column of `width` characters holds it: U+0000, which PostgreSQL
+/// `text` as a column of `width` characters holds it: U+0000, which `PostgreSQL`
 /// refuses, replaced, and cut to the width.
 fn fitting(text: &str, width: Option<u32>) -> String {
     let clean = text.replace('\0', "\u{fffd}");
@@ -170,9 +170,13 @@ fn upsert_sql(dialect: Dialect, table: &Table, columns: &[Column], keep_unsent: 
     let merges: Vec<String> = table
         .merge
         .iter()
-        .filter(|(column, _)| is_used(column))
         .map(|(column, merge)| {
             let blanked = !keep_unsent && table.blanked.contains(column);
+            (column, merge, blanked)
+        })
+        // What is to be blanked is there, though an unsend does not bring it.
+        .filter(|(column, _, blanked)| is_used(column) || *blanked)
+        .map(|(column, merge, blanked)| {
             format!(
                 "{} = {}",
                 quoted(column),
@@ -181,28 +185,46 @@ fn upsert_sql(dialect: Dialect, table: &Table, columns: &[Column], keep_unsent: 
         })
         .collect();
     if merges.is_empty() {
-        return format!("{insert} ON CONFLICT ({key}) DO NOTHING");
+        return format!("{insert} ON CONFLICT DO NOTHING");
     }
-    let merges = merges.join(", ");
     format!(
-        "{insert} ON CONFLICT ({key}) DO UPDATE SET {merges}, \"updated_at\" = {}",
-        dialect.now()
+        "{insert} ON CONFLICT ({key}) DO UPDATE SET {merges}, \"updated_at\" = {now}{changed}",
+        merges = merges.join(", "),
+        now = dialect.now(),
+        changed = where_it_grows(table)
+    )
+}
+
+/// Where a row can only grow, one that does not is locked and not written.
+fn where_it_grows(table: &Table) -> String {
+    if table
+        .merge
+        .iter()
+        .any(|(_, merge)| *merge != Merge::Greatest)
+    {
+        return String::new();
+    }
+    let grows = |(column, _): &(&str, Merge)| {
+        let (old, new) = sides(table.name, column);
+        format!("COALESCE({new} > {old}, {new} IS NOT NULL AND {old} IS NULL)")
+    };
+    let grows: Vec<String> = table.merge.iter().map(grows).collect();
+    format!(" WHERE {}", grows.join(" OR "))
+}
+
+/// A column of the row that is there, and of the one that comes.
+fn sides(table: &str, column: &str) -> (String, String) {
+    (
+        format!("\"{table}\".\"{column}\""),
+        format!("excluded.\"{column}\""),
     )
 }
 
 /// What a column becomes when its row is there already. `old` and `new` are told
 /// apart by nothing but what they hold, so the order does not matter.
 fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
-    let (old, new) = (
-        format!("\"{table}\".\"{column}\""),
-        format!("excluded.\"{column}\""),
-    );
-    let both = |name: &str| {
-        (
-            format!("\"{table}\".\"{name}\""),
-            format!("excluded.\"{name}\""),
-        )
-    };
+    let (old, new) = sides(table, column);
+    let both = |name: &str| sides(table, name);
     let smaller = format!(
         "CASE WHEN {old} IS NULL OR {new} < {old} THEN COALESCE({new}, {old}) ELSE {old} END"
     );
@@ -215,7 +237,10 @@ fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
         Merge::Sum => format!("{old} + {new}"),
         Merge::Newer => {
             let (old_time, new_time) = both("timestamp");
-            format!("CASE WHEN {new_time} > {old_time} THEN {new} ELSE {old} END")
+            format!(
+                "CASE WHEN {new_time} > {old_time} THEN {new} WHEN {new_time} < {old_time} THEN {old} \
+                 ELSE {smaller} END"
+            )
         }
         Merge::Original => {
             let (old_type, new_type) = both("message_type");

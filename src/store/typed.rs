@@ -1,15 +1,15 @@
 //! The typed rows of events, and the conversations they belong to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entity::columns::{Kind, columns_of};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::batch::{Entry, StoredRow};
-use super::generic::row;
-use super::statements::{Row, upsert};
+use super::generic::{ids, row};
+use super::statements::{Row, insert_new, upsert};
 use super::{StoreError, links};
 use crate::instagram::time::canonical;
 use crate::instagram::types::{Merge, Plan, Table, Write};
@@ -23,11 +23,12 @@ static CONVERSATIONS: Table = Table {
     blanked: &[],
 };
 
-/// Writes the typed rows of `entries`, all of one type and with an account.
+/// Writes the typed rows of those of `entries` that are fresh, all of one type.
+/// Takes the conversations of duplicates too: see [`super::unsent`].
 pub(super) async fn write(
     on: &DatabaseTransaction,
     event_type: &EventType,
-    entries: &[&Entry<'_>],
+    entries: &[Entry<'_>],
     keep_unsent: bool,
 ) -> Result<(), StoreError> {
     let mut conversations: BTreeMap<Uuid, Row> = BTreeMap::new();
@@ -36,16 +37,21 @@ pub(super) async fn write(
         let Some(account_id) = entry.account_id else {
             continue;
         };
+        if !entry.is_fresh() && !entry.is_duplicate() {
+            continue;
+        }
         let plan = (event_type.plan)(entry.event);
         let conversation = conversation(account_id, entry.event, &plan);
-        for write in plan.writes {
-            let row = completed(write, account_id, entry.event, conversation.as_ref());
-            match tables
-                .iter_mut()
-                .find(|(table, _)| table.name == row.0.name)
-            {
-                Some((_, rows)) => rows.push(row.1),
-                None => tables.push((row.0, vec![row.1])),
+        if entry.is_fresh() {
+            for write in plan.writes {
+                let (table, row) = completed(write, account_id, entry.event, conversation.as_ref());
+                match tables
+                    .iter_mut()
+                    .find(|(known, _)| known.name == table.name)
+                {
+                    Some((_, rows)) => rows.push(row),
+                    None => tables.push((table, vec![row])),
+                }
             }
         }
         if let Some((id, row)) = conversation {
@@ -55,13 +61,7 @@ pub(super) async fn write(
                 .or_insert(row);
         }
     }
-    upsert(
-        on,
-        &CONVERSATIONS,
-        conversations.into_values().collect(),
-        true,
-    )
-    .await?;
+    take_conversations(on, conversations.into_values().collect()).await?;
     for (table, rows) in &tables {
         upsert(on, table, rows.clone(), keep_unsent).await?;
     }
@@ -70,6 +70,29 @@ pub(super) async fn write(
         .map(|(table, rows)| (table.name, rows))
         .collect();
     Ok(links::find(on, &written).await?)
+}
+
+/// Makes the conversations that are missing, and locks all of them.
+///
+/// In two statements: one that merges names one unique key, and `PostgreSQL`
+/// takes it for an error when a row that is being made by another conflicts on the
+/// other key, the id, which is the same too.
+async fn take_conversations(
+    on: &DatabaseTransaction,
+    mut conversations: Vec<Row>,
+) -> Result<(), DbErr> {
+    if conversations.is_empty() {
+        return Ok(());
+    }
+    let columns = (CONVERSATIONS.columns)();
+    let made: HashSet<String> =
+        ids(&insert_new(on, CONVERSATIONS.name, &columns, &conversations).await?)?
+            .into_iter()
+            .map(|id| id.to_string())
+            .collect();
+    let id = |row: &Row| row.get("id").and_then(Value::as_str).map(str::to_owned);
+    conversations.retain(|row| id(row).is_none_or(|id| !made.contains(&id)));
+    upsert(on, &CONVERSATIONS, conversations, true).await
 }
 
 /// The typed rows of an event, as they are told to subscribers.

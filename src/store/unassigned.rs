@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, generic};
 use crate::instagram::Event;
-use crate::instagram::event::reread;
+use crate::instagram::understand::reread;
 
 /// What an event is understood from again.
 #[derive(FromQueryResult)]

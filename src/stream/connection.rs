@@ -2,7 +2,7 @@
 //! a fat read never delays an acknowledgement.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, connection::State};
@@ -12,6 +12,7 @@ use async_nats::{Client, ConnectOptions, Event, connection::State};
 /// can hold it up.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(1500);
 const API_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// What a message of the journal may weigh less than the server's `max_payload`.
 pub const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
@@ -61,6 +62,24 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Connects, trying again for `patience`: whoever starts igstream may have
+    /// started NATS at the same time.
+    pub async fn open_within(
+        options: &ConnectionOptions,
+        patience: Duration,
+    ) -> Result<Self, ConnectionError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::open(options).await {
+                Err(error @ ConnectionError::Connect { .. }) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "trying again");
+                    tokio::time::sleep(PAUSE_BEFORE_RETRY).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// Connects; the clients reconnect by themselves from then on.
     pub async fn open(options: &ConnectionOptions) -> Result<Self, ConnectionError> {
         let publishing = connect(options, "igstream publish").await?;

@@ -12,7 +12,7 @@ use ractor::{
     Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr,
     SupervisionEvent,
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::telemetry::metrics::actor_restarts;
 
@@ -220,7 +220,8 @@ impl Children {
         join_all(drained.map(|(name, cell)| async move {
             match cell.drain_and_wait(None).await {
                 Ok(()) => info!(actor = name, "stopped"),
-                Err(error) => warn!(actor = name, %error, "an actor could not be drained"),
+                // It has stopped by itself, having seen that the service stops.
+                Err(error) => debug!(actor = name, %error, "stopped already"),
             }
         }))
         .await;

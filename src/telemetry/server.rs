@@ -24,18 +24,18 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// `metrics.bind` cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "metrics.bind: cannot listen on {address}: {source}; stop what uses it, or set another address"
+    "metrics.bind: cannot listen on {address}: {reason}; stop what uses it, or set another address"
 )]
 pub struct BindError {
     address: SocketAddr,
-    source: io::Error,
+    reason: io::Error,
 }
 
 /// Opens the listener.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| BindError { address, source })
+        .map_err(|reason| BindError { address, reason })
 }
 
 /// Answers scrapes, and does the upkeep of the recorder, until `shutdown` is there.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::Info;
+use async_nats::jetstream::consumer::pull::Config as PullConfig;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 use chrono::{DateTime, Utc};
 use ractor::ActorProcessingErr;
 use serde::Deserialize;
-use serde_json::json;
 use tracing::warn;
 
 use crate::instagram::types;
@@ -167,37 +167,31 @@ fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
     matches!(error.kind(), JetStream(ref error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-fn is_not_there(error: &jetstream::Error) -> bool {
-    [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND].contains(&error.error_code())
-}
-
 /// How many messages the consumer has not acknowledged, delivered or not, and
 /// how old the oldest is. A consumer that is not there yet waits for nothing.
 async fn waiting(
     context: &jetstream::Context,
     queue: &Queue,
 ) -> Result<(u64, Duration), ActorProcessingErr> {
-    let path = format!("CONSUMER.INFO.{}.{}", queue.stream, queue.consumer);
-    // The server takes no `null` for an empty request.
-    let info: jetstream::response::Response<Info> = context.request(path, &json!({})).await?;
-    let info = match info {
-        jetstream::response::Response::Ok(info) => info,
-        jetstream::response::Response::Err { error } if is_not_there(&error) => {
-            return Ok((0, Duration::ZERO));
-        }
-        jetstream::response::Response::Err { error } => return Err(error.into()),
+    let found = context.get_consumer_from_stream::<PullConfig, _, _>(&queue.consumer, queue.stream);
+    let consumer = match found.await {
+        Ok(consumer) => consumer,
+        Err(error) if is_not_there(&error) => return Ok((0, Duration::ZERO)),
+        Err(error) => return Err(error.into()),
     };
+    let info = consumer.cached_info();
     let depth = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
     if depth == 0 {
         return Ok((0, Duration::ZERO));
     }
     let oldest = oldest(context, queue, info.ack_floor.stream_sequence).await?;
-    Ok((
-        depth,
-        oldest.map_or(Duration::ZERO, |since| {
-            (Utc::now() - since).to_std().unwrap_or_default()
-        }),
-    ))
+    let age = oldest.and_then(|since| (Utc::now() - since).to_std().ok());
+    Ok((depth, age.unwrap_or_default()))
+}
+
+fn is_not_there(error: &ConsumerError) -> bool {
+    const NOT_THERE: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+    matches!(error.kind(), ConsumerErrorKind::JetStream(ref error) if NOT_THERE.contains(&error.error_code()))
 }
 
 /// When the first message after `floor` was received; it may be gone already.

@@ -46,10 +46,16 @@ pub fn meaning(
     is_live: bool,
 ) -> Result<Meaning, Malformed> {
     let id = item.id(&["id"]).or_else(|| item.id(&["comment_id"]));
-    let id = id.ok_or(Malformed { event_type, missing: "value.id or value.comment_id" })?;
+    let id = id.ok_or(Malformed {
+        event_type,
+        missing: "value.id or value.comment_id",
+    })?;
     let from = item.id(&["from", "id"]);
     Ok(Meaning {
-        event_id: event_id(event_type, &[Part::Lead(Some(&id)), Part::Next(from.as_deref())]),
+        event_id: event_id(
+            event_type,
+            &[Part::Lead(Some(&id)), Part::Next(from.as_deref())],
+        ),
         object_type: object_type.to_owned(),
         data: data(item, &id, is_live),
         object_id: Some(id),

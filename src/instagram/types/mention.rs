@@ -17,10 +17,13 @@ pub static TYPE: EventType = EventType {
     plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
 };
 
+/// The name of the table.
+pub const TABLE_NAME: &str = "instagram_mentions";
+
 /// Mentions and story mentions. Its key is the event's: the first telling of it
 /// is all there is to know.
 pub static TABLE: Table = Table {
-    name: "instagram_mentions",
+    name: TABLE_NAME,
     columns: columns_of::<entity::mention::Entity>,
     key: &["account_id", "id"],
     merge: &[],
@@ -30,10 +33,17 @@ pub static TABLE: Table = Table {
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let (media, comment) = (item.id(&["media_id"]), item.id(&["comment_id"]));
     if media.is_none() && comment.is_none() {
-        return Err(Malformed { event_type: TYPE.name, missing: "value.media_id or value.comment_id" });
+        return Err(Malformed {
+            event_type: TYPE.name,
+            missing: "value.media_id or value.comment_id",
+        });
     }
     let sender = item.id(&["from", "id"]);
-    let parts = [Part::Lead(media.as_deref()), Part::Next(comment.as_deref()), Part::Next(sender.as_deref())];
+    let parts = [
+        Part::Lead(media.as_deref()),
+        Part::Next(comment.as_deref()),
+        Part::Next(sender.as_deref()),
+    ];
     let event_id = event_id(TYPE.name, &parts);
     let column = |id: &Option<String>| id.as_deref().map(column_id);
     Ok(Meaning {

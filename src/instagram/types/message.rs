@@ -18,7 +18,8 @@ use crate::instagram::time;
 pub static TYPE: EventType = EventType {
     name: "message",
     claims: |item| {
-        item.is_messaging("message", &["messages", "message_echoes"]) || item.is_messaging("message_edit", &["message_edit"])
+        item.is_messaging("message", &["messages", "message_echoes"])
+            || item.is_messaging("message_edit", &["message_edit"])
     },
     understand: meaning,
     plan: |event| Plan::one(&TABLE, &event.data, thread(event, &event.data)),
@@ -50,7 +51,13 @@ pub static TABLE: Table = Table {
         ("raw_data", Merge::Original),
         ("message_type", Merge::Original),
     ],
-    blanked: &["text", "attachments", "reply_to_story", "quick_reply_payload", "raw_data"],
+    blanked: &[
+        "text",
+        "attachments",
+        "reply_to_story",
+        "quick_reply_payload",
+        "raw_data",
+    ],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
@@ -59,31 +66,52 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     }
     let mid = mid(item, TYPE.name)?;
     if item.flag(&["message", "is_deleted"]) {
-        return Ok(told(item, &mid, &[Part::Word("deleted")], deleted(item, &mid)));
+        return Ok(told(
+            item,
+            &mid,
+            &[Part::Word("deleted")],
+            deleted(item, &mid),
+        ));
     }
     Ok(told(item, &mid, &[], original(item, &mid)))
 }
 
 fn edited(item: &Item) -> Result<Meaning, Malformed> {
-    let mid = item.id(&["message_edit", "mid"]).ok_or(Malformed { event_type: TYPE.name, missing: "message_edit.mid" })?;
+    let mid = item.id(&["message_edit", "mid"]).ok_or(Malformed {
+        event_type: TYPE.name,
+        missing: "message_edit.mid",
+    })?;
     let edit = item.text(&["message_edit", "num_edit"]);
     let word = event_id("edit", &[Part::Next(edit.as_deref())]).replacen("edit_", "edit", 1);
     let text = item.text(&["message_edit", "text"]);
     let mut data = outline(item, &mid);
     // An edit that brings no text tells nothing: it must not outrank one that does.
-    let count = if text.is_some() { item.number(&["message_edit", "num_edit"]) } else { None };
-    data.extend(row! { "text": text, "edited_count": count.unwrap_or(0).clamp(0, i64::from(i32::MAX)) });
+    let count = if text.is_some() {
+        item.number(&["message_edit", "num_edit"])
+    } else {
+        None
+    };
+    data.extend(
+        row! { "text": text, "edited_count": count.unwrap_or(0).clamp(0, i64::from(i32::MAX)) },
+    );
     Ok(told(item, &mid, &[Part::Word(&word)], data))
 }
 
 /// The id of a message or story mention.
 pub fn mid(item: &Item, event_type: &'static str) -> Result<String, Malformed> {
-    item.id(&["message", "mid"]).ok_or(Malformed { event_type, missing: "message.mid" })
+    item.id(&["message", "mid"]).ok_or(Malformed {
+        event_type,
+        missing: "message.mid",
+    })
 }
 
 fn told(item: &Item, mid: &str, word: &[Part<'_>], data: Map<String, Value>) -> Meaning {
     let sender = item.sender();
-    let parts = [&[Part::Lead(Some(mid)), sender_part(sender.as_deref())], word].concat();
+    let parts = [
+        &[Part::Lead(Some(mid)), sender_part(sender.as_deref())],
+        word,
+    ]
+    .concat();
     Meaning {
         event_id: event_id(TYPE.name, &parts),
         object_type: TYPE.name.to_owned(),
@@ -100,7 +128,9 @@ fn told(item: &Item, mid: &str, word: &[Part<'_>], data: Map<String, Value>) -> 
 /// the id of an unsend or an edit.
 fn sender_part(sender: Option<&str>) -> Part<'_> {
     match sender {
-        Some(sender) if sender == "deleted" || sender.starts_with("edit") => Part::Estranged(sender),
+        Some(sender) if sender == "deleted" || sender.starts_with("edit") => {
+            Part::Estranged(sender)
+        }
         sender => Part::Next(sender),
     }
 }
@@ -109,8 +139,11 @@ fn sender_part(sender: Option<&str>) -> Part<'_> {
 fn outline(item: &Item, mid: &str) -> Map<String, Value> {
     let column = |id: Option<String>| id.as_deref().map(column_id);
     let (sender, recipient) = (column(item.sender()), column(item.recipient()));
-    let is_echo = item.flag(&["message", "is_echo"]) || item.field.as_deref() == Some("message_echoes");
-    let outbound = is_echo || item.flag(&["message", "is_self"]) || sender.as_deref() == Some(item.account.as_str());
+    let is_echo =
+        item.flag(&["message", "is_echo"]) || item.field.as_deref() == Some("message_echoes");
+    let outbound = is_echo
+        || item.flag(&["message", "is_self"])
+        || sender.as_deref() == Some(item.account.as_str());
     let known = sender.is_some() || is_echo;
     row! {
         "id": column_id(mid),
@@ -148,7 +181,10 @@ pub fn original(item: &Item, mid: &str) -> Map<String, Value> {
 }
 
 fn message_type(item: &Item) -> String {
-    let first = item.at(&["message", "attachments"]).and_then(|list| list.get(0)).and_then(|first| first.get("type"));
+    let first = item
+        .at(&["message", "attachments"])
+        .and_then(|list| list.get(0))
+        .and_then(|first| first.get("type"));
     match first.and_then(Value::as_str) {
         Some(kind) => kind.to_owned(),
         None if item.flag(&["message", "is_unsupported"]) => "unsupported".to_owned(),

@@ -24,7 +24,13 @@ pub static TYPE: EventType = EventType {
 pub static TABLE: Table = Table {
     name: "instagram_message_reactions",
     columns: columns_of::<entity::message_reaction::Entity>,
-    key: &["account_id", "message_id", "sender_ig_id", "timestamp", "action"],
+    key: &[
+        "account_id",
+        "message_id",
+        "sender_ig_id",
+        "timestamp",
+        "action",
+    ],
     merge: &[],
     blanked: &[],
 };
@@ -33,9 +39,16 @@ pub static TABLE: Table = Table {
 const ACTIONS: [&str; 2] = ["react", "unreact"];
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
-    let malformed = |missing| Malformed { event_type: TYPE.name, missing };
-    let mid = item.id(&["reaction", "mid"]).ok_or(malformed("reaction.mid"))?;
-    let action = item.id(&["reaction", "action"]).filter(|action| ACTIONS.contains(&action.as_str()));
+    let malformed = |missing| Malformed {
+        event_type: TYPE.name,
+        missing,
+    };
+    let mid = item
+        .id(&["reaction", "mid"])
+        .ok_or(malformed("reaction.mid"))?;
+    let action = item
+        .id(&["reaction", "action"])
+        .filter(|action| ACTIONS.contains(&action.as_str()));
     let action = action.ok_or(malformed("reaction.action (react or unreact)"))?;
     let (sender, recipient, timestamp) = (item.sender(), item.recipient(), item.timestamp());
     let parts = [

@@ -15,7 +15,11 @@ pub static TYPE: EventType = EventType {
     claims: |item| item.is_messaging("postback", &["messaging_postbacks"]),
     understand: meaning,
     plan: |event| {
-        let is_self = event.data.get("is_self").and_then(serde_json::Value::as_bool) == Some(true);
+        let is_self = event
+            .data
+            .get("is_self")
+            .and_then(serde_json::Value::as_bool)
+            == Some(true);
         Plan::one(&TABLE, &event.data, Thread::of(is_self))
     },
 };
@@ -31,9 +35,15 @@ pub static TABLE: Table = Table {
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let mid = item.id(&["postback", "mid"]);
-    let (title, payload) = (item.text(&["postback", "title"]), item.text(&["postback", "payload"]));
+    let (title, payload) = (
+        item.text(&["postback", "title"]),
+        item.text(&["postback", "payload"]),
+    );
     if mid.is_none() && title.is_none() && payload.is_none() {
-        return Err(Malformed { event_type: TYPE.name, missing: "postback.mid, postback.title and postback.payload" });
+        return Err(Malformed {
+            event_type: TYPE.name,
+            missing: "postback.mid, postback.title and postback.payload",
+        });
     }
     let sender = item.sender();
     let stand_in = mid.is_none().then(|| StandIn::of(item));
@@ -42,7 +52,10 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
         (mid, _) => vec![Part::Lead(mid.as_deref())],
     };
     let parts = [lead, vec![Part::Next(sender.as_deref())]].concat();
-    let message_id = mid.clone().or_else(|| stand_in.as_ref().map(StandIn::message_id)).unwrap_or_default();
+    let message_id = mid
+        .clone()
+        .or_else(|| stand_in.as_ref().map(StandIn::message_id))
+        .unwrap_or_default();
     Ok(Meaning {
         event_id: event_id(TYPE.name, &parts),
         object_type: "messaging_postback".to_owned(),
@@ -73,13 +86,23 @@ struct StandIn {
 
 impl StandIn {
     fn of(item: &Item) -> Self {
-        let clicked = item.at(&["postback"]).map(json::canonical).unwrap_or_default();
-        Self { timestamp: item.timestamp(), digest: digest(&clicked) }
+        let clicked = item
+            .at(&["postback"])
+            .map(json::canonical)
+            .unwrap_or_default();
+        Self {
+            timestamp: item.timestamp(),
+            digest: digest(&clicked),
+        }
     }
 
     /// Begins with the missing mid, so that no mid reads like it.
     fn parts(&self) -> [Part<'_>; 3] {
-        [Part::Next(None), Part::Next(self.timestamp.as_deref()), Part::Word(&self.digest)]
+        [
+            Part::Next(None),
+            Part::Next(self.timestamp.as_deref()),
+            Part::Word(&self.digest),
+        ]
     }
 
     fn message_id(&self) -> String {

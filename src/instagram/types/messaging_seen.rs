@@ -42,10 +42,22 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
         (None, Some(watermark)) if is_number(watermark) => vec![Part::Next(Some(watermark))],
         // Not what a watermark is: it says that the mid is missing, so that no mid reads like it.
         (None, Some(watermark)) => vec![Part::Next(None), Part::Next(Some(watermark))],
-        (None, None) => return Err(Malformed { event_type: TYPE.name, missing: "read.mid or read.watermark" }),
+        (None, None) => {
+            return Err(Malformed {
+                event_type: TYPE.name,
+                missing: "read.mid or read.watermark",
+            });
+        }
     };
     let (sender, timestamp) = (item.sender(), item.timestamp());
-    let parts = [lead, vec![Part::Next(sender.as_deref()), Part::Next(timestamp.as_deref())]].concat();
+    let parts = [
+        lead,
+        vec![
+            Part::Next(sender.as_deref()),
+            Part::Next(timestamp.as_deref()),
+        ],
+    ]
+    .concat();
     let id = event_id(TYPE.name, &parts);
     let last_message = mid.or(watermark);
     Ok(Meaning {

@@ -12,6 +12,8 @@ pub use unknown::UNKNOWN;
 /// The table of messages and that of read receipts: links are found between
 /// their rows.
 pub const MESSAGES: &str = message::TABLE_NAME;
+/// The table of mentions, those in stories among them.
+pub const MENTIONS: &str = mention::TABLE_NAME;
 /// See [`MESSAGES`].
 pub const SEEN: &str = messaging_seen::TABLE_NAME;
 
@@ -28,6 +30,12 @@ pub struct EventType {
     /// The rows of an event of this type.
     pub plan: fn(&Event) -> Plan,
 }
+
+/// The types whose events tell of messages: what is unsent may have come as
+/// either.
+pub static OF_MESSAGES: [&EventType; 2] = [&message::TYPE, &story_mention::TYPE];
+
+pub use story_mention::event_id as story_mention_id;
 
 /// Names each type once: its module, and its place in the list. The order
 /// decides who is asked first for an item.

@@ -32,7 +32,8 @@ pub enum Merge {
     Greatest,
     /// Both together.
     Sum,
-    /// The one whose row has the later `timestamp`.
+    /// The one whose row has the later `timestamp`; of two that are of one time
+    /// the smaller, or the one that is there at all.
     Newer,
     /// The one whose row is the message itself (`message_type` is set), and what
     /// either has where the other has nothing.

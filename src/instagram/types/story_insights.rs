@@ -28,10 +28,20 @@ pub static TABLE: Table = Table {
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let media = item.id(&["media_id"]);
-    let media = media.ok_or(Malformed { event_type: TYPE.name, missing: "value.media_id" })?;
-    let parts = [Part::Lead(Some(&media)), Part::Next(item.entry_time.as_deref())];
+    let media = media.ok_or(Malformed {
+        event_type: TYPE.name,
+        missing: "value.media_id",
+    })?;
+    let parts = [
+        Part::Lead(Some(&media)),
+        Part::Next(item.entry_time.as_deref()),
+    ];
     // Of two insights of one story, entry.time tells which is which: also of their rows.
-    let told_at = item.entry_time.as_deref().and_then(time::read).unwrap_or_else(|| item.occurred_at());
+    let told_at = item
+        .entry_time
+        .as_deref()
+        .and_then(time::read)
+        .unwrap_or_else(|| item.occurred_at());
     // Unknown is not 0: a metric that is missing or −1 has no value.
     let metric = |name: &str| item.number(&[name]).filter(|value| *value >= 0);
     Ok(Meaning {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::message::{self, thread};
 use super::{EventType, Plan, Write, mention, row};
 use crate::instagram::event::{Event, Malformed, Meaning};
-use crate::instagram::identity::{Part, column_id, event_id};
+use crate::instagram::identity::{self, Part, column_id};
 use crate::instagram::item::Item;
 use crate::instagram::time;
 
@@ -15,8 +15,12 @@ use crate::instagram::time;
 pub static TYPE: EventType = EventType {
     name: "story_mention",
     claims: |item| {
-        let attachments = item.at(&["message", "attachments"]).and_then(Value::as_array);
-        let mentions = |attachment: &Value| attachment.get("type").and_then(Value::as_str) == Some("story_mention");
+        let attachments = item
+            .at(&["message", "attachments"])
+            .and_then(Value::as_array);
+        let mentions = |attachment: &Value| {
+            attachment.get("type").and_then(Value::as_str) == Some("story_mention")
+        };
         item.is_messaging("message", &[])
             && attachments.is_some_and(|list| list.iter().any(mentions))
             && !item.flag(&["message", "is_deleted"])
@@ -31,7 +35,7 @@ const MESSAGE_KEY: &str = "message";
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let mid = message::mid(item, TYPE.name)?;
     let sender = item.sender();
-    let event_id = event_id(TYPE.name, &[Part::Lead(Some(&mid)), Part::Next(sender.as_deref())]);
+    let event_id = event_id(&mid, sender.as_deref());
     Ok(Meaning {
         data: row! {
             "id": event_id,
@@ -53,6 +57,13 @@ fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     })
 }
 
+/// The id of the story mention with this message's id, which is its mention's
+/// too.
+#[must_use]
+pub fn event_id(mid: &str, sender: Option<&str>) -> String {
+    identity::event_id(TYPE.name, &[Part::Lead(Some(mid)), Part::Next(sender)])
+}
+
 fn plan(event: &Event) -> Plan {
     let mut mention = event.data.clone();
     let message: Map<String, Value> = match mention.remove(MESSAGE_KEY) {
@@ -60,9 +71,15 @@ fn plan(event: &Event) -> Plan {
         _ => Map::new(),
     };
     let thread = thread(event, &message);
-    let mut writes = vec![Write { table: &mention::TABLE, row: mention }];
+    let mut writes = vec![Write {
+        table: &mention::TABLE,
+        row: mention,
+    }];
     if !message.is_empty() {
-        writes.push(Write { table: &message::TABLE, row: message });
+        writes.push(Write {
+            table: &message::TABLE,
+            row: message,
+        });
     }
     Plan { writes, thread }
 }

@@ -4,14 +4,14 @@
 use serde_json::Map;
 
 use super::{EventType, Plan, row};
-use crate::instagram::event::{MALFORMED_KEY, Malformed, Meaning};
+use crate::instagram::event::{self, MALFORMED_KEY, Malformed, Meaning};
 use crate::instagram::identity::{Part, digest, event_id};
 use crate::instagram::item::Item;
 
 /// The type of all that is of no other type. It claims nothing: it is what is
 /// left.
 pub static UNKNOWN: EventType = EventType {
-    name: "unknown",
+    name: event::UNKNOWN,
     claims: |_| false,
     understand: |item| Ok(meaning(item, None)),
     plan: |_| Plan::default(),

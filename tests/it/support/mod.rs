@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod books;
+pub mod deliveries;
 pub mod eventually;
 pub mod http;
 pub mod metrics;
