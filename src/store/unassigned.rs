@@ -2,51 +2,14 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use entity::client_account;
-use entity::webhook_event::{Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use entity::{client_account, webhook_event};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Store, StoreError, generic};
-use crate::instagram::Event;
 use crate::instagram::understand::reread;
-
-/// What an event is understood from again.
-#[derive(FromQueryResult)]
-struct Kept {
-    id: Uuid,
-    event_type: String,
-    event_id: String,
-    ig_account_id: String,
-    origin: Option<String>,
-    object_type: Option<String>,
-    object_id: Option<String>,
-    sender_ig_id: Option<String>,
-    sender_username: Option<String>,
-    /// As text: what people nest deeply is more than a JSON value is read from.
-    payload: Option<String>,
-    delivery_id: Uuid,
-    occurred_at: DateTime<Utc>,
-    received_at: DateTime<Utc>,
-}
-
-const COLUMNS: [Column; 12] = [
-    Column::Id,
-    Column::EventType,
-    Column::EventId,
-    Column::IgAccountId,
-    Column::Origin,
-    Column::ObjectType,
-    Column::ObjectId,
-    Column::SenderIgId,
-    Column::SenderUsername,
-    Column::DeliveryId,
-    Column::OccurredAt,
-    Column::ReceivedAt,
-];
+use crate::instagram::{Event, json};
 
 impl Store {
     /// Up to `limit` events, the oldest first and after `after`, whose account
@@ -60,22 +23,15 @@ impl Store {
         if accounts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = Entity::find()
-            .select_only()
-            .columns(COLUMNS)
-            .column_as(
-                Expr::col((Entity, Column::Payload)).cast_as("text"),
-                "payload",
-            )
-            .filter(Column::Status.eq(generic::UNASSIGNED))
-            .filter(Column::IgAccountId.is_in(accounts))
-            .order_by_asc(Column::Id)
+        let mut query = webhook_event::Entity::find()
+            .filter(webhook_event::Column::Status.eq(generic::UNASSIGNED))
+            .filter(webhook_event::Column::IgAccountId.is_in(accounts))
+            .order_by_asc(webhook_event::Column::Id)
             .limit(limit);
         if let Some(after) = after {
-            query = query.filter(Column::Id.gt(after));
+            query = query.filter(webhook_event::Column::Id.gt(after));
         }
         Ok(query
-            .into_model::<Kept>()
             .all(&self.database)
             .await?
             .into_iter()
@@ -84,11 +40,11 @@ impl Store {
     }
 
     async fn accounts_with_unassigned(&self) -> Result<Vec<String>, StoreError> {
-        let waiting: Vec<String> = Entity::find()
+        let waiting: Vec<String> = webhook_event::Entity::find()
             .select_only()
             .distinct()
-            .column(Column::IgAccountId)
-            .filter(Column::Status.eq(generic::UNASSIGNED))
+            .column(webhook_event::Column::IgAccountId)
+            .filter(webhook_event::Column::Status.eq(generic::UNASSIGNED))
             .into_tuple()
             .all(&self.database)
             .await?;
@@ -104,7 +60,10 @@ impl Store {
 }
 
 /// The event of a row, understood again from what was received.
-fn event_of(row: Kept) -> Event {
+fn event_of(row: webhook_event::Model) -> Event {
+    let raw = row
+        .payload
+        .map(|payload| json::unpacked(&payload.to_string()).into_owned());
     let mut event = Event {
         receipt_id: row.id,
         event_id: row.event_id,
@@ -119,7 +78,7 @@ fn event_of(row: Kept) -> Event {
         received_at: row.received_at,
         delivery_id: row.delivery_id,
         data: serde_json::Map::new(),
-        raw: row.payload.and_then(|raw| RawValue::from_string(raw).ok()),
+        raw: raw.and_then(|raw| RawValue::from_string(raw).ok()),
         raw_omitted: false,
         place: String::new(),
     };
