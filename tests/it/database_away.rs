@@ -10,7 +10,7 @@ use crate::support::{
     payloads::{one_comment, one_mention},
     postgres::TestDatabase,
     proxy::Proxy,
-    service::{Service, Setup},
+    service::{STOPS_WITHIN, Service, Setup},
 };
 
 #[tokio::test]
@@ -73,6 +73,30 @@ async fn in_the_middle() {
     .await;
     let failures = "instagram_webhook_processing_failures_total";
     assert_eq!(service.metrics().await.count(failures, &[]), 0);
+}
+
+#[tokio::test]
+async fn while_it_stops() {
+    let database = TestDatabase::postgres().await;
+    let proxy = Proxy::before(&database).await;
+    proxy.open();
+    let setup = Setup::managed(&database)
+        .set("database.url", proxy.url())
+        .set("database.acquire_timeout", "1s");
+    let mut service = setup.start().await;
+    deliver(&service, "before").await;
+    all_is_stored_at_the_first_attempt(&service, &database, &["before"]).await;
+
+    proxy.cut();
+    deliver(&service, "meanwhile").await;
+    until_degraded(&service, &["comment", "mention"]).await;
+    let (code, took) = service.stop().await;
+    assert_eq!(code, Some(0), "{}", service.log());
+    assert!(took < STOPS_WITHIN, "{took:?}");
+
+    proxy.open();
+    service.start_again().await;
+    all_is_stored_at_the_first_attempt(&service, &database, &["before", "meanwhile"]).await;
 }
 
 const EACH: usize = 10;

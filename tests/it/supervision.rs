@@ -8,14 +8,19 @@ use serde_json::json;
 
 use crate::support::{
     eventually::{eventually, eventually_true},
+    nats::NatsServer,
     payloads::{ACCOUNT, changes, comment, one_comment, one_mention},
     postgres::TestDatabase,
-    service::{Service, Setup, signal_process},
+    service::{STOPS_WITHIN, Service, Setup, signal_process},
 };
 
 const RESTARTS: &str = "instagram_actor_restarts_total";
 
 #[tokio::test]
+#[cfg_attr(
+    not(debug_assertions),
+    ignore = "builds for release have no fault point"
+)]
 async fn a_handler_that_panics_touches_no_other() {
     let database = TestDatabase::sqlite().await;
     let setup = Setup::managed(&database).env("IGSTREAM_FAULT", "panic:comment:4");
@@ -149,4 +154,21 @@ async fn what_somebody_else_uses_is_named() {
 async fn is_undisturbed(service: &Service) {
     assert_eq!(service.post(&one_comment("still here")).await.status, 200);
     service.streams().await.drained().await;
+}
+
+#[tokio::test]
+async fn it_stops_while_nats_is_away() {
+    let database = TestDatabase::sqlite().await;
+    let mut nats = NatsServer::start().await;
+    let mut service = Setup::external(&nats, &database).start().await;
+    service.deliver(&one_comment("before")).await;
+    service.streams().await.drained().await;
+    nats.kill().await;
+    eventually_true("it sees that NATS is away", async || {
+        service.readiness().await.0 == 503
+    })
+    .await;
+    let (code, took) = service.stop().await;
+    assert_eq!(code, Some(0), "{}", service.log());
+    assert!(took < STOPS_WITHIN, "{took:?}");
 }
