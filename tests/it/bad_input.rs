@@ -470,3 +470,40 @@ async fn while_nats_is_away_deliveries_are_told_to_come_again() {
     let comments = entity::comment::Entity::find().count(&database).await;
     assert_eq!(comments.unwrap(), 2, "each is stored once");
 }
+
+#[tokio::test]
+async fn a_full_journal_takes_nothing_and_loses_nothing() {
+    let database = TestDatabase::sqlite().await;
+    let setup = Setup::managed(&database).set("stream.max_bytes", 1024 * 1024);
+    let service = setup.start().await;
+    let long = "x".repeat(100_000);
+    let mut accepted = 0;
+    let refused = loop {
+        let body = changes(
+            ACCOUNT,
+            &[json!({ "field": format!("news_{accepted}"), "value": { "text": long } })],
+        );
+        match service.post(&body.to_string()).await {
+            answer if answer.status == 200 => accepted += 1,
+            answer => break answer,
+        }
+        assert!(accepted < 20, "a stream of 1 MiB holds it all");
+    };
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_retry_after(&refused);
+    assert_eq!(service.metrics().await.deliveries("unavailable"), 1);
+    eventually("/readyz says that the journal is full", async || {
+        let (status, readiness) = service.readiness().await;
+        if status == 503 && readiness["reasons"].to_string().contains("full") {
+            Ok(())
+        } else {
+            Err(readiness.to_string())
+        }
+    })
+    .await;
+    let streams = service.streams().await;
+    assert_eq!(streams.count(DELIVERIES).await, accepted);
+    // The events' stream is as small: what does not fit there waits in the journal.
+    let events = streams.count(EVENTS).await;
+    assert!(events <= accepted, "{events} of {accepted}");
+}
