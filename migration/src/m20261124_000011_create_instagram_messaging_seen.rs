@@ -27,7 +27,11 @@ impl MigrationTrait for Migration {
                 &["account_id", "last_message_id", "reader_ig_id", "timestamp"],
             )
             .index("idx_messaging_seen_last_message", &["last_message_id"])
-            .index("idx_messaging_seen_reader", &["reader_ig_id"])
+            // With the rest, so that a message finds the later receipts of its thread.
+            .index(
+                "idx_messaging_seen_reader",
+                &["reader_ig_id", "conversation_id", "timestamp"],
+            )
             .index_latest("idx_messaging_seen_timestamp", &[], "timestamp")
             .create(manager)
             .await

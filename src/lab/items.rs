@@ -7,7 +7,7 @@ use super::{
     content::Pen,
     kind::{Kind, Place},
     messaging,
-    shapes::{Change, Comment, From, Media, Mention, StoryInsights},
+    shapes::{Change, Comment, Draft, From, Media, Mention, StoryInsights},
 };
 
 /// An item as it travels in an entry.
@@ -26,9 +26,6 @@ pub struct Item {
     /// The change or messaging item itself.
     pub json: Vec<u8>,
 }
-
-/// Identity and JSON of an item.
-pub(super) type Draft = (String, Vec<u8>);
 
 /// A new item of `kind` to `account`, that happens at `now_ms` (milliseconds since 1970).
 #[must_use]

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::{
     cast::{Account, Person},
     content::Pen,
-    items::Draft,
     shapes::{
-        AdsContext, Attachment, AttachmentPayload, Message, MessageEdit, Messaging, Number, Party,
-        Postback, QuickReply, Reaction, Read, Referral, ReplyTo, Story,
+        AdsContext, Attachment, AttachmentPayload, Draft, Message, MessageEdit, Messaging, Number,
+        Party, Postback, QuickReply, Reaction, Read, Referral, ReplyTo, Story,
     },
 };
 

@@ -13,8 +13,8 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{
     delivery::Delivery,
-    ledger::{Ledger, LedgerError},
-    post::{Answer, Poster, is_to_be_retried},
+    ledger::Ledger,
+    post::{Answer, PlayError, Poster, is_to_be_retried},
     signer::Signer,
     summary::{Summary, Tally},
     traffic::Traffic,
@@ -47,33 +47,6 @@ pub enum End {
     Count(u64),
     /// After so long a time.
     After(Duration),
-}
-
-/// A run could not be started, or not be recorded.
-#[derive(Debug, thiserror::Error)]
-pub enum PlayError {
-    /// No place to post to.
-    #[error(
-        "the url {url:?} cannot be posted to: {reason}; give --url an address like http://127.0.0.1:8080/api/instagram/webhooks"
-    )]
-    Url {
-        /// As given.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up: {0}")]
-    Client(#[source] reqwest::Error),
-    /// The ledger cannot be written: without it the run proves nothing.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A connection's task ended by a panic.
-    #[error("a connection's task ended: {0}")]
-    Task(#[from] tokio::task::JoinError),
-    /// The latencies cannot be counted.
-    #[error("the latencies cannot be counted: {0}")]
-    Histogram(#[from] hdrhistogram::CreationError),
 }
 
 /// Plays `traffic` until the end of `play`, or until `stop` is ready; `on_answer` is called once a

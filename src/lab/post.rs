@@ -9,7 +9,7 @@ use reqwest::{
 };
 use tokio::time::Instant;
 
-use super::{delivery::Delivery, player::PlayError, signer::Signer};
+use super::{delivery::Delivery, ledger::LedgerError, signer::Signer};
 
 /// Meta waits up to 20 s for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -45,6 +45,33 @@ impl Answer {
 
 pub(super) const fn is_to_be_retried(status: u16) -> bool {
     status >= 500 || status == 429
+}
+
+/// A run could not be started, or not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// No place to post to.
+    #[error(
+        "the url {url:?} cannot be posted to: {reason}; give --url an address like http://127.0.0.1:8080/api/instagram/webhooks"
+    )]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The ledger cannot be written: without it the run proves nothing.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A connection's task ended by a panic.
+    #[error("a connection's task ended: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// The latencies cannot be counted.
+    #[error("the latencies cannot be counted: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
 }
 
 /// Where deliveries are posted, and with what.

@@ -5,6 +5,9 @@
 
 use serde::Serialize;
 
+/// Identity and JSON of an item.
+pub(super) type Draft = (String, Vec<u8>);
+
 /// An item of `entry[].changes[]`.
 #[derive(Debug, Serialize)]
 pub struct Change<V> {

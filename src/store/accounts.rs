@@ -10,8 +10,7 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
 use serde_json::json;
 use uuid::Uuid;
 
-use super::generic::row;
-use super::statements::{Row, insert_new, upsert};
+use super::statements::{Row, insert_new, row, upsert};
 use super::{Store, StoreError};
 use crate::instagram::time::canonical;
 use crate::instagram::types::{Merge, Table};

@@ -13,65 +13,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
-use super::generic::{self, Known};
+use super::entry::{Entry, Incoming, Outcome, State, unsettled};
 use super::unsent::Unsent;
-use super::{Store, StoreError, Writing, typed};
-use crate::instagram::{Event, EventType};
-
-/// An event as it comes from its stream.
-#[derive(Debug, Clone)]
-pub struct Incoming {
-    /// The event.
-    pub event: Event,
-    /// The sequence of its message in `INSTAGRAM_EVENTS`; `None` when it comes
-    /// to be processed once more.
-    pub sequence: Option<u64>,
-    /// Whether it comes to be processed once more, though it was given up.
-    pub reprocess: bool,
-}
-
-/// What became of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Its rows are there: to be told. `again` if they were there before.
-    Stored {
-        /// The account.
-        account_id: Uuid,
-        /// Its typed rows.
-        rows: Vec<StoredRow>,
-        /// Whether an earlier delivery by `JetStream` had stored it.
-        again: bool,
-    },
-    /// Instagram had told it before; the row says of which it is a duplicate.
-    Duplicate,
-    /// Its account is not known; kept until it is.
-    Unassigned,
-    /// It failed and will be tried again.
-    Retry {
-        /// How often it has been tried.
-        attempts: u32,
-    },
-    /// It failed for good: to be told as a dead letter.
-    Dead {
-        /// Why.
-        error: String,
-        /// How often it was tried.
-        attempts: u32,
-        /// Its how-manieth death this is.
-        deaths: u32,
-    },
-    /// An operator had it discarded.
-    Discarded,
-}
-
-/// A row that an event left.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct StoredRow {
-    /// Its table.
-    pub table: &'static str,
-    /// Its id within the account.
-    pub id: String,
-}
+use super::{Store, StoreError, again, generic, typed};
+use crate::instagram::EventType;
 
 impl Store {
     /// Stores a batch of events of one type, all or nothing, and says what became
@@ -92,7 +37,7 @@ impl Store {
         let writing = self.begin().await?;
         self.write(&writing.transaction, event_type, &mut entries)
             .await?;
-        commit(writing).await?;
+        writing.commit().await?;
         Ok(entries.outcomes(event_type, batch))
     }
 
@@ -103,7 +48,7 @@ impl Store {
         entries: &mut Entries<'_>,
     ) -> Result<(), StoreError> {
         let now = Utc::now();
-        generic::insert(on, &mut entries.0, now).await?;
+        give_rows(on, &mut entries.0, now).await?;
         let unsent = (!self.keep_unsent).then(|| Unsent::of(event_type, &entries.0));
         typed::write(on, event_type, &entries.0, self.keep_unsent).await?;
         if let Some(unsent) = &unsent {
@@ -114,54 +59,21 @@ impl Store {
     }
 }
 
-async fn commit(writing: Writing<'_>) -> Result<(), DbErr> {
-    writing.commit().await
-}
-
-/// A receipt of the batch, and what is known of it so far.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) event: &'a Event,
-    /// The highest sequence at which the receipt came.
-    pub(super) sequence: Option<u64>,
-    pub(super) reprocess: bool,
-    pub(super) account_id: Option<Uuid>,
-    pub(super) state: State,
-    /// How many rows the account was given in this transaction.
-    pub(super) given: u64,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum State {
-    /// Not yet looked at.
-    New,
-    /// Its row was made, or taken up again, in this transaction: its typed rows
-    /// are to be written.
-    Fresh,
-    /// There is nothing more to do: this is what its row says.
-    Settled(Known),
-}
-
-impl<'a> Entry<'a> {
-    pub(super) fn new(incoming: &'a Incoming, account_id: Option<Uuid>) -> Self {
-        Self {
-            event: &incoming.event,
-            sequence: incoming.sequence,
-            reprocess: incoming.reprocess,
-            account_id,
-            state: State::New,
-            given: 0,
-        }
-    }
-
-    /// Whether its typed rows are to be written now.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.state == State::Fresh
-    }
-
-    /// Whether its event was told before, under another receipt.
-    pub(super) fn is_duplicate(&self) -> bool {
-        matches!(&self.state, State::Settled(known) if known.status == generic::DUPLICATE)
+/// Gives every entry its row: first tellings, then what is there already, then
+/// duplicates. A second statement tells them apart, since one has one snapshot
+/// and cannot see who won.
+async fn give_rows(
+    on: &DatabaseTransaction,
+    entries: &mut [Entry<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    generic::insert_first(on, entries, now).await?;
+    again::settle_known(on, entries).await?;
+    generic::insert_duplicates(on, entries, now).await?;
+    again::read_others(on, entries).await?;
+    match unsettled(entries).next() {
+        None => Ok(()),
+        Some(entry) => Err(entry.vanished()),
     }
 }
 
@@ -207,32 +119,19 @@ impl<'a> Entries<'a> {
 }
 
 fn outcome(event_type: &EventType, entry: &Entry<'_>) -> Outcome {
-    let stored = |again| match entry.account_id {
+    let told = match &entry.state {
+        State::New => Some(Outcome::Unassigned),
+        State::Fresh => None,
+        State::Settled(known) => known.outcome(),
+    };
+    told.unwrap_or_else(|| match entry.account_id {
         Some(account_id) => Outcome::Stored {
             account_id,
             rows: typed::rows_of(event_type, entry.event),
-            again,
+            again: entry.state != State::Fresh,
         },
         None => Outcome::Unassigned,
-    };
-    match &entry.state {
-        State::New => Outcome::Unassigned,
-        State::Fresh => stored(false),
-        State::Settled(known) => match known.status.as_str() {
-            generic::STORED => stored(true),
-            generic::DUPLICATE => Outcome::Duplicate,
-            generic::UNASSIGNED => Outcome::Unassigned,
-            generic::RETRYING => Outcome::Retry {
-                attempts: known.attempts,
-            },
-            generic::DEAD => Outcome::Dead {
-                error: known.error.clone(),
-                attempts: known.attempts,
-                deaths: known.deaths,
-            },
-            _ => Outcome::Discarded,
-        },
-    }
+    })
 }
 
 /// Adds what the batch brought to the counters of its accounts.

@@ -60,6 +60,21 @@ impl Dialect {
         }
     }
 
+    /// The ids of the rows `f` of `table` that are `there` for each `r` of `rows`,
+    /// looked up one by one: in a plain join by ranges, `PostgreSQL` may take it
+    /// for cheaper to read the whole table.
+    pub(super) fn ids_for_each(self, rows: &str, table: &str, there: &str) -> String {
+        match self {
+            Self::Postgres => format!(
+                "SELECT e.\"id\" FROM ({rows}) AS r CROSS JOIN LATERAL (\
+                 SELECT f.\"id\" FROM \"{table}\" AS f WHERE {there} OFFSET 0) AS e"
+            ),
+            Self::Sqlite => format!(
+                "SELECT f.\"id\" FROM ({rows}) AS r CROSS JOIN \"{table}\" AS f WHERE {there}"
+            ),
+        }
+    }
+
     /// Says that a text is compared byte by byte, as columns of ids are.
     pub(super) fn bytewise(self) -> &'static str {
         match self {

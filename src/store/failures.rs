@@ -4,17 +4,17 @@
 use chrono::Utc;
 use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
+use entity::webhook_event::status::{DEAD, RETRYING};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde_json::json;
 
-use super::batch::{Entry, Incoming, Outcome, State, count};
+use super::again::{KNOWN, read_known};
+use super::batch::count;
 use super::dialect::Dialect;
+use super::entry::{Entry, Incoming, Known, Outcome, State};
 use super::error::Blame;
-use super::generic::{
-    DEAD, KNOWN, Known, RETRYING, TABLE, column, insert_duplicates, read_known, row, row_of,
-    vanished,
-};
-use super::statements::{Row, insert_new, json_array};
+use super::generic::{TABLE, insert_duplicates, row_of};
+use super::statements::{Row, column, insert_new, json_array, row};
 use super::{Store, StoreError};
 
 impl Store {
@@ -55,7 +55,7 @@ impl Store {
             entry.given = u64::from(entry.account_id.is_some());
         }
         let outcome = match count_attempt(on, entry, error, max_attempts).await? {
-            Some(known) => outcome_of(known),
+            Some(known) => known.outcome().unwrap_or(Outcome::Discarded),
             None => record_duplicate(on, entry).await?,
         };
         count(on, std::slice::from_ref(entry)).await?;
@@ -85,21 +85,7 @@ async fn record_duplicate(
     insert_duplicates(on, std::slice::from_mut(entry), Utc::now()).await?;
     match entry.state {
         State::Settled(_) => Ok(Outcome::Duplicate),
-        _ => Err(vanished(entry.event)),
-    }
-}
-
-fn outcome_of(known: Known) -> Outcome {
-    if known.status == DEAD {
-        Outcome::Dead {
-            error: known.error,
-            attempts: known.attempts,
-            deaths: known.deaths,
-        }
-    } else {
-        Outcome::Retry {
-            attempts: known.attempts,
-        }
+        _ => Err(entry.vanished()),
     }
 }
 

@@ -10,8 +10,7 @@ use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::dialect::Dialect;
-use super::generic::column;
-use super::statements::{Row, json_array};
+use super::statements::{Row, column, json_array};
 use crate::instagram::types::{MESSAGES, SEEN};
 
 /// Finds the links of the rows that were written, by table.
@@ -86,7 +85,8 @@ fn seen_by(dialect: Dialect, receipts: &str) -> String {
              LEFT JOIN \"{MESSAGES}\" AS n ON n.\"account_id\" = s.\"account_id\" AND n.\"id\" = s.\"last_message_id\" \
              JOIN \"{MESSAGES}\" AS t ON t.\"conversation_id\" = s.\"conversation_id\" \
              AND t.\"recipient_ig_id\" = s.\"reader_ig_id\" AND t.\"message_type\" IS NOT NULL \
-             AND t.\"timestamp\" <= s.\"timestamp\" AND t.\"timestamp\" <= {up_to}"
+             AND t.\"timestamp\" <= s.\"timestamp\" AND t.\"timestamp\" <= {up_to} \
+             AND (t.\"seen_at\" IS NULL OR t.\"seen_at\" > s.\"timestamp\")"
         ),
     )
 }

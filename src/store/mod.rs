@@ -17,8 +17,10 @@ use sea_orm::{
 use tokio::sync::{Mutex, MutexGuard};
 
 pub mod accounts;
-pub mod batch;
+mod again;
+mod batch;
 mod dialect;
+mod entry;
 pub mod error;
 mod failures;
 mod generic;
@@ -28,7 +30,7 @@ mod typed;
 pub mod unassigned;
 mod unsent;
 
-pub use batch::{Incoming, Outcome, StoredRow};
+pub use entry::{Incoming, Outcome, StoredRow};
 pub use error::StoreError;
 
 /// What the database is called in `/readyz`.

@@ -1,11 +1,12 @@
 //! Statements over any table, made from its columns and its type's rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::dialect::{Dialect, quoted};
 use crate::instagram::json;
@@ -262,4 +263,20 @@ fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
         return format!("CASE WHEN {old_flag} OR {new_flag} THEN NULL ELSE {merged} END");
     }
     merged
+}
+
+/// The fields of `value`; what is no object has none.
+pub(super) fn row(value: Value) -> Row {
+    match value {
+        Value::Object(row) => row,
+        _ => Row::new(),
+    }
+}
+
+pub(super) const fn column(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind }
+}
+
+pub(super) fn ids(rows: &[QueryResult]) -> Result<HashSet<Uuid>, DbErr> {
+    rows.iter().map(|row| row.try_get("", "id")).collect()
 }

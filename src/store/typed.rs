@@ -7,9 +7,8 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::batch::{Entry, StoredRow};
-use super::generic::{ids, row};
-use super::statements::{Row, insert_new, upsert};
+use super::entry::{Entry, StoredRow};
+use super::statements::{Row, ids, insert_new, row, upsert};
 use super::{StoreError, links};
 use crate::instagram::time::canonical;
 use crate::instagram::types::{Merge, Plan, Table, Write};

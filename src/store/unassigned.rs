@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use entity::webhook_event::status::UNASSIGNED;
 use entity::{client_account, webhook_event};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Store, StoreError, generic};
+use super::{Store, StoreError};
 use crate::instagram::understand::reread;
 use crate::instagram::{Event, json};
 
@@ -24,7 +25,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut query = webhook_event::Entity::find()
-            .filter(webhook_event::Column::Status.eq(generic::UNASSIGNED))
+            .filter(webhook_event::Column::Status.eq(UNASSIGNED))
             .filter(webhook_event::Column::IgAccountId.is_in(accounts))
             .order_by_asc(webhook_event::Column::Id)
             .limit(limit);
@@ -44,7 +45,7 @@ impl Store {
             .select_only()
             .distinct()
             .column(webhook_event::Column::IgAccountId)
-            .filter(webhook_event::Column::Status.eq(generic::UNASSIGNED))
+            .filter(webhook_event::Column::Status.eq(UNASSIGNED))
             .into_tuple()
             .all(&self.database)
             .await?;

@@ -11,14 +11,15 @@
 use std::collections::BTreeMap;
 
 use entity::columns::Kind;
+use entity::webhook_event::status::UNASSIGNED;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::batch::Entry;
 use super::dialect::Dialect;
-use super::generic::{TABLE, UNASSIGNED, column, row};
-use super::statements::{Row, json_array};
+use super::entry::Entry;
+use super::generic::TABLE;
+use super::statements::{Row, column, json_array, row};
 use crate::instagram::EventType;
 use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{MENTIONS, MESSAGES, OF_MESSAGES, story_mention_id};
@@ -134,14 +135,14 @@ fn places(ig_account_id: &str, mid: &str) -> [Row; 2] {
 /// The first rows at the places of parameter 1, without the unsends. What waits
 /// for its account needs its payload still; it is looked at again when stored.
 fn firsts(dialect: Dialect) -> String {
-    let (rows, bytewise) = (dialect.rows(&PLACE), dialect.bytewise());
-    format!(
-        "SELECT f.\"id\" FROM ({rows}) AS r JOIN \"{TABLE}\" AS f ON f.\"ig_account_id\" = r.\"account\" \
-         AND f.\"event_type\" = r.\"type\" AND f.\"event_id\" >= r.\"from\"{bytewise} \
-         AND f.\"event_id\" < r.\"to\"{bytewise} AND NOT f.\"is_duplicate\" \
-         WHERE f.\"object_id\" = r.\"mid\" AND f.\"status\" <> '{UNASSIGNED}' \
+    let bytewise = dialect.bytewise();
+    let is_there = format!(
+        "f.\"ig_account_id\" = r.\"account\" AND f.\"event_type\" = r.\"type\" \
+         AND f.\"event_id\" >= r.\"from\"{bytewise} AND f.\"event_id\" < r.\"to\"{bytewise} \
+         AND NOT f.\"is_duplicate\" AND f.\"object_id\" = r.\"mid\" AND f.\"status\" <> '{UNASSIGNED}' \
          AND f.\"event_id\" NOT LIKE '%\\_deleted' ESCAPE '\\'"
-    )
+    );
+    dialect.ids_for_each(&dialect.rows(&PLACE), TABLE, &is_there)
 }
 
 /// Returns the ids under which their mentions would be.

@@ -377,11 +377,11 @@ async fn a_killed_postgres_connection_is_the_worlds_fault_and_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_busy_or_read_only_sqlite_is_the_worlds_fault() {
+async fn a_read_only_sqlite_is_the_worlds_fault() {
     let database = TestDatabase::sqlite().await;
     store_on(&database).await;
     let read_only = connect(&database, |options| {
-        options.url = options.url.replace("mode=rwc", "mode=ro")
+        options.url = options.url.replace("mode=rwc", "mode=ro");
     })
     .await;
     let error = try_put(&read_only, &[&postback()]).await.unwrap_err();
