@@ -84,6 +84,10 @@ struct Stopping;
 
 impl Worker for Handler {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
+        if self.tools.stopping.is_cancelled() && !self.tools.connection.is_connected() {
+            // Nothing can be taken, and finding that out takes seconds.
+            return Ok(Turn::Done);
+        }
         let size = self.tools.settings.batch_size;
         let passed = match self.intake.take(&self.tools.connection, size).await {
             Ok(batch) if batch.events.is_empty() => {

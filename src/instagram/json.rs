@@ -20,6 +20,8 @@ const DEEPEST_STORED: usize = 100;
 const WIDEST_NUMBER: usize = 1000;
 /// The key under which a stored document says what had to be replaced in it.
 const REPLACED_KEY: &str = "igstream_replaced";
+/// What is said there of a document that is stored as its text.
+const TOO_DEEP: &str = "nesting deeper than 100 levels by its text";
 
 /// Replaces each escape of a lone surrogate (`\ud83d` without its other half,
 /// where a text was cut) by the escape of U+FFFD, which is as long: places in
@@ -205,10 +207,7 @@ fn write_canonical(to: &mut String, value: &Value) {
 pub fn storable(text: &str) -> Cow<'_, str> {
     if depth(text) > DEEPEST_STORED {
         let whole = Value::from(text).to_string();
-        return Cow::Owned(marked(
-            &storable(&whole),
-            &["nesting deeper than 100 levels by its text"],
-        ));
+        return Cow::Owned(marked(&storable(&whole), &[TOO_DEEP]));
     }
     let mut replaced: Vec<&'static str> = Vec::new();
     let mut storable = String::new();
@@ -244,6 +243,25 @@ pub fn storable(text: &str) -> Cow<'_, str> {
     }
     storable.push_str(&text[copied..]);
     Cow::Owned(marked(&storable, &replaced))
+}
+
+/// The document that `stored` holds as its text, since it nests too deep;
+/// any other as it is.
+#[must_use]
+pub fn unpacked(stored: &str) -> Cow<'_, str> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Packed {
+        #[serde(rename = "igstream_replaced")]
+        replaced: Vec<String>,
+        value: String,
+    }
+    match serde_json::from_str::<Packed>(stored) {
+        Ok(packed) if packed.replaced == [TOO_DEEP] && is_grammatical(&packed.value) => {
+            Cow::Owned(packed.value)
+        }
+        _ => Cow::Borrowed(stored),
+    }
 }
 
 fn marked(text: &str, replaced: &[&str]) -> String {
@@ -395,6 +413,8 @@ mod tests {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert!(storable(&deep).starts_with(r#"{"igstream_replaced":["nesting"#));
         assert!(parse(&deep).is_none());
+        assert_eq!(unpacked(&storable(&deep)), deep);
+        assert_eq!(unpacked(r#"{"value":"1"}"#), r#"{"value":"1"}"#);
         assert!(parse(&("[".repeat(200) + &"]".repeat(200))).is_some());
     }
 

@@ -31,7 +31,8 @@ pub const NAME: &str = "receiver";
 /// What one message of the journal holds at most, unless it is one larger
 /// delivery.
 const FRAME_DELIVERIES: usize = 1000;
-const FRAME_BYTES: usize = 256 * 1024;
+/// The same in bytes.
+pub const FRAME_BYTES: usize = 256 * 1024;
 const PAUSE_BEFORE_RESEND: Duration = Duration::from_millis(100);
 
 /// Why a delivery was not made durable. Instagram delivers again.

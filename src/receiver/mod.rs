@@ -4,6 +4,6 @@ mod actor;
 mod http;
 mod limits;
 
-pub use actor::{NAME, NotAccepted, ReceiverHandle, child};
+pub use actor::{FRAME_BYTES, NAME, NotAccepted, ReceiverHandle, child};
 pub use http::{PATH, ReceiverState, routes};
 pub use limits::{Limits, Permit};

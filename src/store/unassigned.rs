@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::instagram::Event;
 use crate::instagram::understand::reread;
+use crate::instagram::{Event, json};
 
 impl Store {
     /// Up to `limit` events, the oldest first and after `after`, whose account
@@ -62,7 +62,9 @@ impl Store {
 
 /// The event of a row, understood again from what was received.
 fn event_of(row: webhook_event::Model) -> Event {
-    let raw = row.payload.map(|payload| payload.to_string());
+    let raw = row
+        .payload
+        .map(|payload| json::unpacked(&payload.to_string()).into_owned());
     let mut event = Event {
         receipt_id: row.id,
         event_id: row.event_id,

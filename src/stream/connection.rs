@@ -13,6 +13,8 @@ use async_nats::{Client, ConnectOptions, Event, connection::State};
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(1500);
 const API_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
+/// How long a stop waits for NATS, which may be away.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// What a message of the journal may weigh less than the server's `max_payload`.
 pub const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
@@ -106,15 +108,25 @@ impl Connection {
     }
 
     /// Sends what is still on its way, acknowledgements included, and closes.
+    /// What cannot be sent since NATS is away is done again at the next start.
     pub async fn close(&self) {
         for client in [self.publish.client(), self.consume.client()] {
-            if let Err(error) = client.flush().await {
-                tracing::warn!(%error, "the NATS connection could not be flushed");
-            }
-            if let Err(error) = client.drain().await {
-                tracing::warn!(%error, "the NATS connection could not be closed");
+            if tokio::time::timeout(CLOSE_TIMEOUT, close(&client))
+                .await
+                .is_err()
+            {
+                tracing::warn!("the NATS connection could not be closed in time");
             }
         }
+    }
+}
+
+async fn close(client: &Client) {
+    if let Err(error) = client.flush().await {
+        tracing::warn!(%error, "the NATS connection could not be flushed");
+    }
+    if let Err(error) = client.drain().await {
+        tracing::warn!(%error, "the NATS connection could not be closed");
     }
 }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use crate::instagram::types;
+use crate::receiver::FRAME_BYTES;
 use crate::stream::Connection;
 use crate::stream::names::{
     DEAD_LETTERS, DELIVERIES, DELIVERIES_SUBJECT, EVENTS, REPROCESS, STORED,
@@ -26,6 +27,8 @@ use crate::telemetry::metrics::{JOURNAL, QueueMetrics, StreamMetrics};
 pub const NAME: &str = "sampler";
 
 const EVERY: Duration = Duration::from_secs(1);
+/// A journal that has no room for one more full message is full.
+const JOURNAL_ROOM_BYTES: u64 = FRAME_BYTES as u64;
 const STREAMS: [&str; 5] = [DELIVERIES, EVENTS, STORED, DEAD_LETTERS, REPROCESS];
 
 /// What the last sample said of the journal; clones share it.
@@ -143,9 +146,10 @@ impl Sampler {
         metrics.sampled(bytes, max_bytes);
         let discards_new = info.config.discard == jetstream::stream::DiscardPolicy::New;
         if *name == DELIVERIES {
-            self.sampled
-                .journal_full
-                .store(bytes >= max_bytes, Ordering::Relaxed);
+            // A stream that discards nothing never reaches its limit: it refuses
+            // what would.
+            let is_full = bytes.saturating_add(JOURNAL_ROOM_BYTES) >= max_bytes;
+            self.sampled.journal_full.store(is_full, Ordering::Relaxed);
         }
         let is_filling = discards_new
             && bytes.saturating_mul(100) >= max_bytes.saturating_mul(self.warn_percent);

@@ -2,8 +2,13 @@
 //! binary: it links once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
+mod bad_input;
+mod database_away;
+mod end_to_end;
 mod managed_server;
 mod migrations;
+mod roles;
 mod store;
 mod store_failures;
 mod store_identity;
@@ -11,6 +16,8 @@ mod store_order;
 mod store_together;
 mod store_unsent;
 mod store_values;
+mod supervision;
 mod support;
 mod tables;
+mod topology;
 mod understanding;

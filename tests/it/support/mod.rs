@@ -1,9 +1,19 @@
 //! What the tests stand on.
 
+pub mod books;
 pub mod deliveries;
+pub mod eventually;
+pub mod http;
+pub mod metrics;
+pub mod nats;
+pub mod payloads;
+pub mod ports;
 pub mod postgres;
+pub mod proxy;
 pub mod rows;
 pub mod schema_dump;
+pub mod service;
+pub mod simulator;
 
 /// Every test twice, given an empty `TestDatabase`: of `PostgreSQL` and of `SQLite`.
 macro_rules! on_both {

@@ -102,7 +102,8 @@ async fn run(url: &str, statement: &str) -> Result<(), DbErr> {
     db.close().await
 }
 
-async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
+/// A small pool of connections, made plainly.
+pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(4).sqlx_logging(false);
     Database::connect(options).await

@@ -1,0 +1,174 @@
+//! Whoever fails is started again, and nobody else notices; whoever is asked to stop finishes what it has.
+
+use entity::{comment, mention};
+use igstream::stream::names::STORED;
+use rustix::process::Signal;
+use sea_orm::{EntityTrait, PaginatorTrait};
+use serde_json::json;
+
+use crate::support::{
+    eventually::{eventually, eventually_true},
+    nats::NatsServer,
+    payloads::{ACCOUNT, changes, comment, one_comment, one_mention},
+    postgres::TestDatabase,
+    service::{STOPS_WITHIN, Service, Setup, signal_process},
+};
+
+const RESTARTS: &str = "instagram_actor_restarts_total";
+
+#[tokio::test]
+#[cfg_attr(
+    not(debug_assertions),
+    ignore = "builds for release have no fault point"
+)]
+async fn a_handler_that_panics_touches_no_other() {
+    let database = TestDatabase::sqlite().await;
+    let setup = Setup::managed(&database).env("IGSTREAM_FAULT", "panic:comment:4");
+    let service = setup.start().await;
+    let both = [comment("first"), comment("second")];
+    assert_eq!(
+        service
+            .post(&changes(ACCOUNT, &both).to_string())
+            .await
+            .status,
+        200
+    );
+
+    eventually(
+        "/readyz names the handler that is started again",
+        async || {
+            let (status, readiness) = service.readiness().await;
+            assert_eq!(
+                status, 200,
+                "deliveries are taken all the same: {readiness}"
+            );
+            let handler = &readiness["degraded"]["comment"];
+            if handler["state"] == "restarting" && handler["since"].is_string() {
+                Ok(())
+            } else {
+                Err(readiness.to_string())
+            }
+        },
+    )
+    .await;
+    service.deliver(&one_mention("meanwhile")).await;
+    let database = service.database().await;
+    eventually_true("another type is stored meanwhile", async || {
+        mention::Entity::find().count(&database).await.unwrap() == 1
+    })
+    .await;
+
+    let streams = service.streams().await;
+    streams.drained().await;
+    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 2);
+    assert_eq!(streams.count(STORED).await, 3);
+    let metrics = service.metrics().await;
+    assert_eq!(metrics.count(RESTARTS, &[("actor", "comment")]), 4);
+    assert_eq!(
+        metrics.count(RESTARTS, &[]),
+        4,
+        "no other actor was started again"
+    );
+    let (_, readiness) = service.readiness().await;
+    assert_eq!(readiness["actors"]["comment"]["restarts"], 4, "{readiness}");
+    assert_eq!(readiness["degraded"], json!({}), "{readiness}");
+}
+
+#[tokio::test]
+async fn its_nats_server_is_started_again_when_it_dies() {
+    let database = TestDatabase::sqlite().await;
+    let service = Setup::managed(&database).start().await;
+    let first = service.nats_process().expect("a nats-server");
+    for number in 0..30 {
+        if number == 10 {
+            signal_process(first, Signal::KILL);
+        }
+        service
+            .deliver(&one_comment(&format!("comment-{number}")))
+            .await;
+    }
+    let second = service.nats_process().expect("a nats-server");
+    assert_ne!(first, second);
+    let metrics = service.metrics().await;
+    assert_eq!(metrics.count(RESTARTS, &[("actor", "nats-server")]), 1);
+
+    service.streams().await.drained().await;
+    let database = service.database().await;
+    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 30);
+    eventually_true("it is ready", async || service.readiness().await.0 == 200).await;
+}
+
+#[tokio::test]
+async fn the_nats_server_that_a_killed_one_left_is_replaced() {
+    let database = TestDatabase::sqlite().await;
+    let mut service = Setup::managed(&database).start().await;
+    service.deliver(&one_comment("before")).await;
+    service.streams().await.drained().await;
+    let orphan = service.nats_process().expect("a nats-server");
+    service.kill().await;
+    assert_eq!(service.nats_process(), Some(orphan), "it lives on");
+
+    service.start_again().await;
+    let replaced = service.nats_process().expect("a nats-server");
+    assert_ne!(replaced, orphan);
+    service.deliver(&one_comment("after")).await;
+    service.streams().await.drained().await;
+    let database = service.database().await;
+    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 2);
+
+    assert_eq!(service.stop().await.0, Some(0), "{}", service.log());
+    assert_eq!(service.nats_process(), None, "a stop leaves nothing behind");
+}
+
+#[tokio::test]
+async fn what_somebody_else_uses_is_named() {
+    let database = TestDatabase::sqlite().await;
+    let other = TestDatabase::sqlite().await;
+    let service = Setup::managed(&database).start().await;
+
+    let directory = service.setting("nats.data_dir");
+    let (code, said) = Setup::managed(&other)
+        .set("nats.data_dir", directory)
+        .gives_up()
+        .await;
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        &service.process_id().to_string(),
+        "nats.data_dir",
+        directory,
+    ] {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+
+    for key in ["server.bind", "metrics.bind", "nats.listen"] {
+        let address = service.setting(key);
+        let (code, said) = Setup::managed(&other).set(key, address).gives_up().await;
+        assert_eq!(code, Some(1), "{said}");
+        for part in [key, address] {
+            assert!(said.contains(part), "{part} is not in: {said}");
+        }
+    }
+    is_undisturbed(&service).await;
+}
+
+async fn is_undisturbed(service: &Service) {
+    assert_eq!(service.post(&one_comment("still here")).await.status, 200);
+    service.streams().await.drained().await;
+}
+
+#[tokio::test]
+async fn it_stops_while_nats_is_away() {
+    let database = TestDatabase::sqlite().await;
+    let mut nats = NatsServer::start().await;
+    let mut service = Setup::external(&nats, &database).start().await;
+    service.deliver(&one_comment("before")).await;
+    service.streams().await.drained().await;
+    nats.kill().await;
+    eventually_true("it sees that NATS is away", async || {
+        service.readiness().await.0 == 503
+    })
+    .await;
+    let (code, took) = service.stop().await;
+    assert_eq!(code, Some(0), "{}", service.log());
+    assert!(took < STOPS_WITHIN, "{took:?}");
+}

@@ -1,0 +1,231 @@
+//! A nats-server that somebody else runs, and what is in its streams.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self,
+        consumer::{Info, pull},
+        stream::{Config, DirectGetErrorKind},
+    },
+};
+use futures::StreamExt;
+use igstream::{
+    instagram::types,
+    stream::names::{DELIVERIES, EVENTS},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::{eventually::eventually, ports::free_address};
+
+/// The nats-server on `PATH`, or that of `make tools`.
+pub fn server_binary() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin");
+    env::split_paths(&path)
+        .chain([tools])
+        .map(|directory| directory.join("nats-server"))
+        .find(|binary| binary.is_file())
+        .expect("a nats-server: run `make tools`")
+}
+
+/// A server of its own, which syncs before it acknowledges. It goes with this value.
+pub struct NatsServer {
+    home: TempDir,
+    address: SocketAddr,
+    process: Option<Child>,
+}
+
+impl NatsServer {
+    pub async fn start() -> Self {
+        let home = TempDir::with_prefix("igstream_test_").expect("a temporary directory");
+        let address = free_address();
+        let conf = format!(
+            "listen: \"{address}\"\njetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+            home.path().join("jetstream").display()
+        );
+        fs::write(home.path().join("server.conf"), conf).expect("the configuration is written");
+        let mut server = Self {
+            home,
+            address,
+            process: None,
+        };
+        server.start_again().await;
+        server
+    }
+
+    /// On the same address, with the same data.
+    pub async fn start_again(&mut self) {
+        let log = fs::File::create(self.home.path().join("log")).expect("a log");
+        let process = Command::new(server_binary())
+            .arg("--config")
+            .arg(self.home.path().join("server.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("nats-server starts");
+        self.process = Some(process);
+        eventually("nats-server answers", async || {
+            let js = jetstream::new(
+                async_nats::connect(self.url())
+                    .await
+                    .map_err(|error| error.to_string())?,
+            );
+            js.query_account()
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
+    /// As a machine does that loses its power.
+    pub async fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await.expect("nats-server is killed");
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+}
+
+/// A message as a subscriber finds it.
+#[derive(Debug)]
+pub struct Found {
+    pub subject: String,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Found {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no header {name} in {self:?}"))
+            .as_str()
+    }
+
+    pub fn text(&self, field: &str) -> &str {
+        self.body[field].as_str().unwrap_or_default()
+    }
+}
+
+/// The streams, seen from outside.
+pub struct Streams {
+    pub js: jetstream::Context,
+}
+
+impl Streams {
+    pub async fn connect(url: &str) -> Self {
+        let client = async_nats::connect(url)
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        Self {
+            js: jetstream::new(client),
+        }
+    }
+
+    pub async fn config(&self, stream: &str) -> Config {
+        let stream = self
+            .js
+            .get_stream(stream)
+            .await
+            .unwrap_or_else(|error| panic!("{stream}: {error}"));
+        stream.cached_info().config.clone()
+    }
+
+    /// How many messages the stream holds; none if it is not there.
+    pub async fn count(&self, stream: &str) -> u64 {
+        match self.js.get_stream(stream).await {
+            Ok(stream) => stream.cached_info().state.messages,
+            Err(_) => 0,
+        }
+    }
+
+    /// The last message of a subject, if there is one.
+    pub async fn last(&self, stream: &str, subject: &str) -> Option<Found> {
+        let stream = self.js.get_stream_no_info(stream).await.expect("a stream");
+        match stream.direct_get_last_for_subject(subject).await {
+            Ok(message) => Some(Found {
+                subject: message.subject.to_string(),
+                headers: message.headers,
+                body: serde_json::from_slice(&message.payload).expect("a body of JSON"),
+            }),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => None,
+            Err(error) => panic!("{subject}: {error}"),
+        }
+    }
+
+    /// Every message of the stream, in its order. The journal's are no JSON: their body is null.
+    pub async fn messages(&self, stream: &str) -> Vec<Found> {
+        let count = usize::try_from(self.count(stream).await).expect("a number of messages");
+        if count == 0 {
+            return Vec::new();
+        }
+        let stream = self.js.get_stream(stream).await.expect("a stream");
+        let consumer = stream
+            .create_consumer(pull::OrderedConfig::default())
+            .await
+            .expect("a consumer");
+        let messages = consumer.messages().await.expect("messages").take(count);
+        messages
+            .map(|message| {
+                let message = message.expect("a message");
+                Found {
+                    subject: message.subject.to_string(),
+                    headers: message.headers.clone().unwrap_or_default(),
+                    body: serde_json::from_slice(&message.payload).unwrap_or_default(),
+                }
+            })
+            .collect()
+            .await
+    }
+
+    pub async fn consumer(&self, stream: &str, consumer: &str) -> Result<Info, String> {
+        let info: jetstream::response::Response<Info> = self
+            .js
+            .request(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({}))
+            .await
+            .map_err(|error| error.to_string())?;
+        match info {
+            jetstream::response::Response::Ok(info) => Ok(info),
+            jetstream::response::Response::Err { error } => Err(error.to_string()),
+        }
+    }
+
+    /// Waits until nothing waits for the service any more. The publisher is asked first: what it has acknowledged
+    /// waits for a handler or is done, and a handler acknowledges last of all.
+    pub async fn drained(&self) {
+        eventually("all events are processed", async || {
+            for (stream, consumer) in own_consumers() {
+                let info = self.consumer(stream, &consumer).await?;
+                let (waiting, taken) = (info.num_pending, info.num_ack_pending);
+                if waiting > 0 || taken > 0 {
+                    return Err(format!("{consumer}: {waiting} wait, {taken} are taken"));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+}
+
+/// The service's own consumers in the order of an event's way, each with its stream.
+pub fn own_consumers() -> impl Iterator<Item = (&'static str, String)> {
+    let handlers =
+        types::with_unknown().map(|event_type| (EVENTS, format!("handler-{}", event_type.name)));
+    std::iter::once((DELIVERIES, "publisher".to_owned())).chain(handlers)
+}

@@ -1,0 +1,384 @@
+//! igstream as a process.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::header::CONTENT_TYPE;
+use rustix::process::{Pid, Signal, kill_process};
+use sea_orm::DatabaseConnection;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{
+    eventually::eventually,
+    http::{self, Answer, SECRETS, VERIFY_TOKEN, client, signature},
+    metrics::Metrics,
+    nats::{NatsServer, Streams, server_binary},
+    ports::free_address,
+    postgres::{TestDatabase, connect},
+};
+
+/// The contract: a stop takes so long at most.
+pub const STOPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How an igstream is to be started.
+pub struct Setup {
+    home: TempDir,
+    settings: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+    roles: Option<&'static str>,
+}
+
+impl Setup {
+    /// With a nats-server of igstream's own.
+    pub fn managed(database: &TestDatabase) -> Self {
+        let setup = Self::new(database);
+        let data_dir = setup.data_dir();
+        setup
+            .set("nats.mode", "managed")
+            .set("nats.listen", free_address())
+            .set("nats.server_binary", server_binary().display())
+            .set("nats.data_dir", data_dir.display())
+    }
+
+    /// With a nats-server that somebody else runs.
+    pub fn external(nats: &NatsServer, database: &TestDatabase) -> Self {
+        Self::new(database)
+            .set("nats.mode", "external")
+            .set("nats.url", nats.url())
+    }
+
+    fn new(database: &TestDatabase) -> Self {
+        let setup = Self {
+            home: TempDir::with_prefix("igstream_test_").expect("a temporary directory"),
+            settings: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            roles: None,
+        };
+        setup
+            .set("server.bind", free_address())
+            .set("metrics.bind", free_address())
+            .set("instagram.app_secrets", SECRETS.join(","))
+            .set("instagram.verify_token", VERIFY_TOKEN)
+            .set("database.url", database.url())
+            .set("accounts.auto_register", true)
+            // The server reserves it.
+            .set("stream.max_bytes", 128 * 1024 * 1024)
+            .set("log.format", "text")
+    }
+
+    /// A key of the configuration, as in its file.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads better where it is called"
+    )]
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// A variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn roles(mut self, roles: &'static str) -> Self {
+        self.roles = Some(roles);
+        self
+    }
+
+    /// Starts it, and returns when it is ready.
+    pub async fn start(self) -> Service {
+        let mut service = self.not_started();
+        service.start_again().await;
+        service
+    }
+
+    /// Starts it, and waits for it to give up: its exit code and what it said.
+    pub async fn gives_up(self) -> (Option<i32>, String) {
+        let mut service = self.not_started();
+        service.spawn();
+        let code = service.ended().await;
+        (code, service.log())
+    }
+
+    /// Starts nothing: for other commands than `serve`.
+    pub fn not_started(self) -> Service {
+        Service {
+            setup: self,
+            process: None,
+        }
+    }
+
+    fn address(&self, key: &str) -> SocketAddr {
+        self.settings[key].parse().expect("an address")
+    }
+
+    /// Where its own nats-server stores.
+    fn data_dir(&self) -> PathBuf {
+        self.home.path().join("nats")
+    }
+}
+
+/// An igstream that runs, or ran. It goes with this value, and its nats-server with it.
+pub struct Service {
+    setup: Setup,
+    process: Option<Child>,
+}
+
+impl Service {
+    /// Starts it with the settings and directories it had, and returns when it is ready.
+    pub async fn start_again(&mut self) {
+        self.spawn();
+        self.until_ready().await;
+    }
+
+    /// Starts it.
+    pub fn spawn(&mut self) {
+        let mut command = self.command(&["serve"]);
+        if let Some(roles) = self.setup.roles {
+            command.args(["--roles", roles]);
+        }
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("a log");
+        command
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .process_group(0);
+        self.process = Some(command.spawn().expect("igstream starts"));
+    }
+
+    pub async fn until_ready(&mut self) {
+        let url = self.url("/readyz");
+        eventually("igstream is ready", async || {
+            self.fail_if_it_ended();
+            let answer = http::get(&url).await.map_err(|error| error.to_string())?;
+            if answer.status == 200 {
+                Ok(())
+            } else {
+                Err(format!("{}\n{}", answer.body, self.log()))
+            }
+        })
+        .await;
+    }
+
+    fn fail_if_it_ended(&mut self) {
+        let process = self.process.as_mut().expect("a process");
+        if let Some(status) = process.try_wait().expect("a process") {
+            panic!("igstream ended ({status}):\n{}", self.log());
+        }
+    }
+
+    /// A command of igstream, with the same settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let variables = self
+            .setup
+            .settings
+            .iter()
+            .map(|(key, value)| (variable(key), value));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_igstream"));
+        command
+            .args(arguments)
+            .current_dir(self.setup.home.path())
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .envs(variables)
+            .envs(&self.setup.environment)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command of igstream to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments)
+            .output()
+            .await
+            .expect("igstream runs")
+    }
+
+    /// Asks it to end; its exit code, and how long it took.
+    pub async fn stop(&mut self) -> (Option<i32>, Duration) {
+        let asked = Instant::now();
+        self.signal(Signal::TERM);
+        (self.ended().await, asked.elapsed())
+    }
+
+    /// As the machine does when it has no memory left. A nats-server of its own lives on.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.ended().await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("a process");
+        signal_process(process.id().expect("it runs"), signal);
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("a process");
+        let ended = timeout(2 * STOPS_WITHIN, process.wait()).await;
+        let Ok(status) = ended else {
+            panic!("igstream does not end:\n{}", self.log());
+        };
+        status.expect("a status").code()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.setup.address("server.bind")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    pub fn webhook(&self) -> String {
+        self.url("/api/instagram/webhooks")
+    }
+
+    /// Posts a body as Instagram does.
+    pub async fn post(&self, body: &str) -> Answer {
+        self.try_post(body)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}\n{}", self.log()))
+    }
+
+    /// The same; an error when nothing answers.
+    pub async fn try_post(&self, body: &str) -> reqwest::Result<Answer> {
+        let request = client()
+            .post(self.webhook())
+            .header(CONTENT_TYPE, "application/json")
+            .header("X-Hub-Signature-256", signature(SECRETS[0], body));
+        http::send(request.body(body.to_owned())).await
+    }
+
+    /// Posts a body until it is accepted, as Instagram does.
+    pub async fn deliver(&self, body: &str) {
+        eventually("a delivery is accepted", async || {
+            match self.try_post(body).await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.body),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// The status and the JSON of `/readyz`.
+    pub async fn readiness(&self) -> (u16, Value) {
+        let answer = http::get(&self.url("/readyz")).await.expect("an answer");
+        (answer.status, answer.json())
+    }
+
+    pub async fn metrics(&self) -> Metrics {
+        let url = format!("http://{}/metrics", self.setup.address("metrics.bind"));
+        Metrics::new(http::get(&url).await.expect("an answer").body)
+    }
+
+    pub async fn streams(&self) -> Streams {
+        let url = self.setup.settings.get("nats.url").cloned();
+        let managed = || format!("nats://{}", self.setup.settings["nats.listen"]);
+        Streams::connect(&url.unwrap_or_else(managed)).await
+    }
+
+    pub async fn database(&self) -> DatabaseConnection {
+        connect(&self.setup.settings["database.url"])
+            .await
+            .expect("the database can be connected to")
+    }
+
+    /// Changes a setting for the next start.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads better where it is called"
+    )]
+    pub fn set(&mut self, key: &str, value: impl ToString) {
+        self.setup
+            .settings
+            .insert(key.to_owned(), value.to_string());
+    }
+
+    pub fn setting(&self, key: &str) -> &str {
+        &self.setup.settings[key]
+    }
+
+    /// The process of its own nats-server, while one runs.
+    pub fn nats_process(&self) -> Option<u32> {
+        servers_on(&self.setup.data_dir()).next()
+    }
+
+    pub fn process_id(&self) -> u32 {
+        let process = self.process.as_ref().and_then(Child::id);
+        process.expect("it runs")
+    }
+
+    /// A file of the test's own beside its data.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.setup.home.path().join(name)
+    }
+
+    /// All it said, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.file("igstream.log")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Gone by now is as good.
+            let _ = process.start_kill();
+        }
+        for server in servers_on(&self.setup.data_dir()) {
+            signal_process(server, Signal::KILL);
+        }
+        if std::thread::panicking() {
+            eprintln!("igstream said:\n{}", self.log());
+        }
+    }
+}
+
+/// `IGSTREAM__SECTION__KEY`
+fn variable(key: &str) -> String {
+    format!("IGSTREAM__{}", key.to_uppercase().replace('.', "__"))
+}
+
+pub fn signal_process(process: u32, signal: Signal) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    // Gone by now is as good.
+    let _ = kill_process(pid.expect("a process id"), signal);
+}
+
+/// The nats-servers that store in this directory of igstream's; never more than one.
+fn servers_on(data_dir: &Path) -> impl Iterator<Item = u32> {
+    let data_dir = data_dir
+        .canonicalize()
+        .unwrap_or_else(|_| data_dir.to_owned());
+    let argument = format!("--store_dir={}", data_dir.display());
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    processes.filter_map(move |entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        line.split('\0')
+            .any(|part| part == argument)
+            .then_some(process)
+    })
+}

@@ -1,0 +1,68 @@
+//! `igstream simulate` as a process that plays Instagram against a service.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Output, Stdio},
+};
+
+use tokio::process::Child;
+
+use super::{books::Ledger, service::Service};
+
+/// How many deliveries the longer tests send: `IGSTREAM_TEST_DELIVERIES`.
+pub fn deliveries() -> u64 {
+    let wanted = env::var("IGSTREAM_TEST_DELIVERIES").ok();
+    wanted.map_or(1500, |count| {
+        count
+            .parse()
+            .expect("IGSTREAM_TEST_DELIVERIES is a number of deliveries")
+    })
+}
+
+/// A run of the simulator. It ends with this value.
+pub struct Simulator {
+    process: Child,
+    ledger: PathBuf,
+}
+
+impl Simulator {
+    /// Starts to send `count` deliveries, `rate` a second; 0 is as many as are taken.
+    pub fn start(service: &Service, count: u64, rate: u64) -> Self {
+        let ledger = service.file("ledger.ndjson");
+        let (count, rate) = (count.to_string(), rate.to_string());
+        let url = service.webhook();
+        let mut command =
+            service.command(&["simulate", "--seed", "7", "--patience", "90", "--json"]);
+        command
+            .args(["--url", &url, "--count", &count, "--rate", &rate])
+            .args(["--duplicates", "5", "--invalid", "2", "--ledger"])
+            .arg(&ledger)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self {
+            process: command.spawn().expect("igstream runs"),
+            ledger,
+        }
+    }
+
+    pub fn is_sending(&mut self) -> bool {
+        self.process.try_wait().expect("a process").is_none()
+    }
+
+    /// Waits for its end; all must have been answered as it must be.
+    pub async fn finish(self) -> Ledger {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.process.wait_with_output().await.expect("an end");
+        assert!(
+            status.success(),
+            "{status}: {}{}",
+            String::from_utf8_lossy(&stdout),
+            String::from_utf8_lossy(&stderr)
+        );
+        Ledger::read(&self.ledger)
+    }
+}
