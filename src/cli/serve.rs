@@ -73,5 +73,6 @@ fn print_generated(generated: &Generated, service: &Service) {
             println!("  export {variable}={}", secret.expose());
         }
     }
-    println!("With these, play Instagram from another terminal: igstream simulate");
+    println!("With these, play Instagram from another terminal:");
+    println!("  igstream simulate --url http://{}{PATH}", service.http());
 }

@@ -37,7 +37,13 @@ impl Counts {
     /// A batch is through. What an earlier delivery by `JetStream` had stored
     /// was counted then.
     pub(super) fn add(&self, events: &[Incoming], outcomes: &[Outcome], stored_in: Duration) {
-        let (mut stored, mut duplicates, mut dead, mut retries) = (0, 0, 0, 0);
+        let [
+            mut stored,
+            mut duplicates,
+            mut unassigned,
+            mut dead,
+            mut retries,
+        ] = [0; 5];
         for (incoming, outcome) in events.iter().zip(outcomes) {
             match outcome {
                 Outcome::Stored { again: false, .. } => {
@@ -45,6 +51,7 @@ impl Counts {
                     self.record_end_to_end(incoming);
                 }
                 Outcome::Duplicate => duplicates += 1,
+                Outcome::Unassigned => unassigned += 1,
                 Outcome::Retry { .. } => retries += 1,
                 Outcome::Dead {
                     error, attempts, ..
@@ -52,7 +59,7 @@ impl Counts {
                     dead += 1;
                     self.died(incoming, error, *attempts);
                 }
-                _ => {}
+                Outcome::Stored { again: true, .. } | Outcome::Discarded => {}
             }
         }
         self.metrics.processed.increment(stored + duplicates);
@@ -65,7 +72,7 @@ impl Counts {
         let (event_type, events, ms) = (self.event_type, events.len(), stored_in.as_millis());
         info!(
             event_type,
-            events, stored, duplicates, dead, retries, ms, "stored"
+            events, stored, duplicates, unassigned, dead, retries, ms, "stored"
         );
     }
 

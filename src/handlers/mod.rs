@@ -2,11 +2,11 @@
 //! stores them, tells of it, and acknowledges, in this order, so that a crash
 //! anywhere only does again what does not matter twice.
 
+mod announcements;
 mod counts;
 #[cfg(debug_assertions)]
 mod fault;
 mod intake;
-mod telling;
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -25,9 +25,9 @@ use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, publish_all};
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 
+use announcements::Announcements;
 use counts::Counts;
 pub use intake::{Batch, Intake, Unsettled};
-use telling::Told;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -79,8 +79,19 @@ struct Handler {
     counts: Counts,
 }
 
-/// Why a batch is not through: the service stops.
-struct Stopping;
+/// Why a batch is not through.
+enum Unfinished {
+    /// The service stops.
+    Stopping,
+    /// The handler has to be started again.
+    Failed(ActorProcessingErr),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Unfinished {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
 
 impl Worker for Handler {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
@@ -89,27 +100,28 @@ impl Worker for Handler {
             return Ok(Turn::Done);
         }
         let size = self.tools.settings.batch_size;
-        let passed = match self.intake.take(&self.tools.connection, size).await {
+        let finished = match self.intake.take(&self.tools.connection, size).await {
             Ok(batch) if batch.events.is_empty() => {
                 self.well();
                 Ok(())
             }
-            Ok(batch) => self.process_or_put_back(&batch).await?,
+            Ok(batch) => self.process_or_put_back(&batch).await,
             Err(error) => self.rest(&error, &[]).await,
         };
-        Ok(passed.map_or(Turn::Done, |()| Turn::Again))
+        match finished {
+            Ok(()) => Ok(Turn::Again),
+            Err(Unfinished::Stopping) => Ok(Turn::Done),
+            Err(Unfinished::Failed(error)) => Err(error),
+        }
     }
 }
 
 impl Handler {
     /// What a batch is not through with goes back at once: without a word it
     /// would come again only after the consumer's acknowledgement wait.
-    async fn process_or_put_back(
-        &mut self,
-        batch: &Batch,
-    ) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+    async fn process_or_put_back(&mut self, batch: &Batch) -> Result<(), Unfinished> {
         let processed = AssertUnwindSafe(self.process(batch)).catch_unwind().await;
-        if !matches!(processed, Ok(Ok(Ok(())))) {
+        if !matches!(processed, Ok(Ok(()))) {
             for message in &batch.messages {
                 message.put_back(FIRST_PAUSE).await;
             }
@@ -120,22 +132,19 @@ impl Handler {
         })
     }
 
-    async fn process(&mut self, batch: &Batch) -> Result<Result<(), Stopping>, ActorProcessingErr> {
+    async fn process(&mut self, batch: &Batch) -> Result<(), Unfinished> {
         #[cfg(debug_assertions)]
         fault::point(self.event_type.name);
         let started = Instant::now();
-        let Ok(outcomes) = self.store(&batch.events, &batch.messages).await else {
-            return Ok(Err(Stopping));
-        };
+        let outcomes = self.store(&batch.events, &batch.messages).await?;
         let stored_in = started.elapsed();
-        let told = telling::of(batch, &outcomes, self.tools.connection.max_payload())?;
-        if self.tell(told, &batch.messages).await.is_err() {
-            return Ok(Err(Stopping));
-        }
+        let max_payload = self.tools.connection.max_payload();
+        let announcements = announcements::of(batch, &outcomes, max_payload)?;
+        self.announce(announcements, &batch.messages).await?;
         self.settle(&batch.messages, &outcomes).await;
         self.counts.add(&batch.events, &outcomes, stored_in);
         self.well();
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Stores the events. The world's errors pause the handler and count no
@@ -145,7 +154,7 @@ impl Handler {
         &'a mut self,
         events: &'a [Incoming],
         messages: &'a [Unsettled],
-    ) -> BoxFuture<'a, Result<Vec<Outcome>, Stopping>> {
+    ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
             loop {
                 let error = match self.tools.store.store(self.event_type, events).await {
@@ -173,7 +182,7 @@ impl Handler {
         event: &Incoming,
         error: &StoreError,
         messages: &[Unsettled],
-    ) -> Result<Outcome, Stopping> {
+    ) -> Result<Outcome, Unfinished> {
         self.counts.failed(event, error);
         let most = self.tools.settings.max_attempts;
         loop {
@@ -184,13 +193,20 @@ impl Handler {
         }
     }
 
-    /// Tells of what became of the batch until all of it is acknowledged.
-    async fn tell(&mut self, told: Told, messages: &[Unsettled]) -> Result<(), Stopping> {
-        for (told, mut freshness) in [
-            (told.stored, told.freshness),
-            (told.dead, Freshness::Repeated),
-        ] {
-            while let Err(error) = publish_all(&self.tools.connection, &told, freshness).await {
+    /// Announces what became of the batch until all of it is acknowledged.
+    async fn announce(
+        &mut self,
+        Announcements {
+            stored,
+            freshness,
+            dead,
+        }: Announcements,
+        messages: &[Unsettled],
+    ) -> Result<(), Unfinished> {
+        // Each kind has a stream of its own: a batch goes to one.
+        for (announced, mut freshness) in [(stored, freshness), (dead, Freshness::Repeated)] {
+            let connection = &self.tools.connection.clone();
+            while let Err(error) = publish_all(connection, &announced, freshness).await {
                 freshness = Freshness::Repeated;
                 self.rest(&error, messages).await?;
             }
@@ -203,13 +219,13 @@ impl Handler {
         &mut self,
         error: &(impl Display + Sync),
         messages: &[Unsettled],
-    ) -> Result<(), Stopping> {
+    ) -> Result<(), Unfinished> {
         let event_type = self.event_type.name;
         warn!(event_type, %error, pause_ms = self.pause.as_millis(), "a handler waits");
         self.tools.board.paused(event_type, &error.to_string());
         tokio::select! {
             () = tokio::time::sleep(self.pause) => {}
-            () = self.tools.stopping.cancelled() => return Err(Stopping),
+            () = self.tools.stopping.cancelled() => return Err(Unfinished::Stopping),
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         for message in messages {

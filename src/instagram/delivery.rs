@@ -86,14 +86,19 @@ impl Origin {
         }
     }
 
+    /// The origin of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Self {
+        [Self::Changes, Self::Messaging, Self::Standby]
+            .into_iter()
+            .find(|origin| origin.as_str() == name)
+            .unwrap_or(Self::Field)
+    }
+
     /// The origin of the item at `place`.
     #[must_use]
     pub fn of_place(place: &str) -> Self {
-        let list = place.rsplit('/').nth(1).unwrap_or_default();
-        [Self::Changes, Self::Messaging, Self::Standby]
-            .into_iter()
-            .find(|origin| origin.as_str() == list)
-            .unwrap_or(Self::Field)
+        Self::by_name(place.rsplit('/').nth(1).unwrap_or_default())
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::delivery::{Delivery, Head, RawItem, items, readable};
+use super::delivery::{Delivery, Head, Origin, RawItem, items, readable};
 use super::event::{Event, MALFORMED_KEY, Meaning};
 use super::identity::{self, Part, column_id, receipt_id};
 use super::item::Item;
@@ -84,14 +84,21 @@ pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event 
     }
 }
 
+/// Makes the event a malformed one of type `unknown`, without content, for
+/// `reason`. Its identity stays.
+pub fn give_up(event: &mut Event, reason: &str) {
+    types::UNKNOWN.name.clone_into(&mut event.event_type);
+    event.data = Map::new();
+    event
+        .data
+        .insert(MALFORMED_KEY.to_owned(), Value::from(reason));
+    event.omit_raw();
+}
+
 /// Understands an event's `raw` again, where only its generic row is left of it;
-/// `origin` says in which kind of list the item stood. Its identity stays: an
+/// `origin` is the kind of list in which the item stood. Its identity stays: an
 /// item is one event for ever, whatever a later parser makes of it.
-pub fn reread(event: &mut Event, origin: &str) {
-    event.place = match origin {
-        "" | "field" => "/entry/0".to_owned(),
-        list => format!("/entry/0/{list}/0"),
-    };
+pub fn reread(event: &mut Event, origin: Origin) {
     let Some(raw) = event.raw.clone() else { return };
     let text = json::mend_surrogates(raw.get());
     let head = Head {
@@ -99,8 +106,8 @@ pub fn reread(event: &mut Event, origin: &str) {
         time: Some(time::canonical(event.occurred_at)),
     };
     let item = RawItem {
-        place: event.place.clone(),
-        origin: event.origin(),
+        place: String::new(),
+        origin,
         head: Arc::new(head),
         text: &text,
         range: 0..text.len(),

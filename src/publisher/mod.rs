@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::instagram::understand::whole_delivery;
+use crate::instagram::understand::{give_up, whole_delivery};
 use crate::instagram::{Delivery, Event, understand};
 use crate::journal;
 use crate::stream::Connection;
@@ -94,8 +94,8 @@ impl Publisher {
         let freshness = freshness(&read);
         let max_payload = self.connection.max_payload();
         let outgoing: Vec<Outgoing> = events
-            .iter()
-            .map(|event| Outgoing::event(event, max_payload))
+            .iter_mut()
+            .map(|event| fitting(event, max_payload))
             .collect::<Result<_, _>>()?;
         if self.send(&outgoing, freshness, &read).await.is_err() {
             return Ok(Turn::Done);
@@ -173,6 +173,18 @@ fn freshness(read: &[Message]) -> Freshness {
     } else {
         Freshness::Repeated
     }
+}
+
+/// The event's message. What the server could never take, though its delivery
+/// fitted, ends dead without its content: the journal has it, and goes on.
+fn fitting(event: &mut Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
+    let message = Outgoing::event(event, max_payload)?;
+    if message.weight() <= max_payload {
+        return Ok(message);
+    }
+    error!(receipt_id = %event.receipt_id, "an event is larger than the server's `max_payload`");
+    give_up(event, "an event larger than the server's `max_payload`");
+    Outgoing::event(event, max_payload)
 }
 
 /// The events of a delivery. One that cannot be understood without a panic is

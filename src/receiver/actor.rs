@@ -33,6 +33,8 @@ pub const NAME: &str = "receiver";
 const FRAME_DELIVERIES: usize = 1000;
 /// The same in bytes.
 pub const FRAME_BYTES: usize = 256 * 1024;
+/// How often deliveries that could not be made durable are worth a line.
+const WARN_EVERY: Duration = Duration::from_secs(5);
 const PAUSE_BEFORE_RESEND: Duration = Duration::from_millis(100);
 
 /// Why a delivery was not made durable. Instagram delivers again.
@@ -63,8 +65,8 @@ pub struct Waiting {
 pub enum ReceiverMessage {
     /// A delivery to be made durable.
     Accept(Waiting),
-    /// The message under way is acknowledged, or given up.
-    Settled,
+    /// The message under way is acknowledged, or given up for this reason.
+    Settled(Result<(), NotAccepted>),
 }
 
 /// Reaches the receiver, whichever incarnation of it runs.
@@ -120,6 +122,7 @@ struct Queue {
     connection: Connection,
     waiting: VecDeque<Waiting>,
     under_way: bool,
+    last_warned: Option<Instant>,
 }
 
 impl Actor for Receiver {
@@ -136,6 +139,7 @@ impl Actor for Receiver {
             connection,
             waiting: VecDeque::new(),
             under_way: false,
+            last_warned: None,
         })
     }
 
@@ -147,7 +151,7 @@ impl Actor for Receiver {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             ReceiverMessage::Accept(waiting) => queue.waiting.push_back(waiting),
-            ReceiverMessage::Settled => queue.under_way = false,
+            ReceiverMessage::Settled(published) => queue.settled(published),
         }
         if !queue.under_way {
             queue.send_next(&myself)?;
@@ -157,6 +161,19 @@ impl Actor for Receiver {
 }
 
 impl Queue {
+    /// Warns now and then, not a message: what is refused comes again and again.
+    fn settled(&mut self, published: Result<(), NotAccepted>) {
+        self.under_way = false;
+        let Err(error) = published else { return };
+        let is_due = self
+            .last_warned
+            .is_none_or(|last| last.elapsed() > WARN_EVERY);
+        if is_due {
+            warn!(%error, waiting = self.waiting.len(), "deliveries are answered 503");
+            self.last_warned = Some(Instant::now());
+        }
+    }
+
     fn send_next(&mut self, myself: &ActorRef<ReceiverMessage>) -> Result<(), ActorProcessingErr> {
         let frame = next_frame(&mut self.waiting);
         let Some(last) = frame.iter().map(|waiting| waiting.deadline).max() else {
@@ -178,7 +195,7 @@ impl Queue {
                 let _ = waiting.answer.send(published.clone());
             }
             // Refused by a receiver that is gone: there is nobody to go on.
-            let _ = myself.cast(ReceiverMessage::Settled);
+            let _ = myself.cast(ReceiverMessage::Settled(published));
         });
         Ok(())
     }
@@ -234,18 +251,13 @@ async fn publish(
         {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error @ PublishError::Full(_))) => {
-                warn!(%error, "the journal is full: deliveries are answered 503");
                 return Err(NotAccepted::Refused(error.to_string()));
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no acknowledgement in time".to_owned(),
+            Ok(Err(error)) => NotAccepted::Refused(error.to_string()),
+            Err(_) => return Err(NotAccepted::TooLate),
         };
         if Instant::now() + PAUSE_BEFORE_RESEND >= deadline {
-            warn!(
-                error,
-                "deliveries could not be made durable in time: they are answered 503"
-            );
-            return Err(NotAccepted::TooLate);
+            return Err(error);
         }
         tokio::time::sleep(PAUSE_BEFORE_RESEND).await;
     }

@@ -206,19 +206,21 @@ impl Refusal {
             Self::Overloaded => Outcome::Overloaded,
             Self::Signature(_) => Outcome::InvalidSignature,
             Self::Grammar(GrammarError::AnotherObject) => Outcome::Ignored,
-            Self::Grammar(_) | Self::Incomplete(_) => Outcome::Malformed,
-            Self::NotAccepted(_) => Outcome::Unavailable,
+            Self::Grammar(_) => Outcome::Malformed,
+            Self::NotAccepted(_) | Self::Incomplete(_) => Outcome::Unavailable,
         }
     }
 
     fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded | Self::NotAccepted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            // A body that did not come whole may be our own slowness.
+            Self::Overloaded | Self::NotAccepted(_) | Self::Incomplete(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Grammar(GrammarError::AnotherObject) => StatusCode::OK,
             Self::Grammar(_) => StatusCode::BAD_REQUEST,
-            Self::Incomplete(_) => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }

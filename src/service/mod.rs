@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::nats::NatsTokens;
 use crate::api::{HealthState, health_routes};
 use crate::config::{Config, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
@@ -28,17 +29,18 @@ use crate::instagram::types;
 use crate::publisher;
 use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
 use crate::store::StoreOptions;
+use crate::stream::Connection;
 use crate::stream::connection::ConnectionError;
 use crate::stream::managed::{DataDir, ManagedError};
 use crate::stream::topology::{StreamSettings, Topology, TopologyError};
-use crate::stream::{Connection, ConnectionOptions};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
 use crate::telemetry::metrics::{AcceptMetrics, set_durability};
 use crate::telemetry::{metrics, server};
 use crate::watch::{adopter, sampler};
 
-pub use nats::connection_options;
-
+/// How long the nats-server may take to stop: with `server.shutdown_timeout` it
+/// is less than the 30 s after which orchestrators kill.
+const NATS_STOP_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a NATS server may take to come up.
 const NATS_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -104,7 +106,7 @@ pub struct Service {
     supervisor: ActorRef<SupervisorMessage>,
     connection: Connection,
     stopping: CancellationToken,
-    nats_stopping: CancellationToken,
+    nats: NatsTokens,
     fatal: mpsc::Receiver<String>,
     listeners: tokio::task::JoinSet<io::Result<()>>,
     config: Config,
@@ -123,15 +125,17 @@ impl Service {
         let board = Board::default();
         let (supervisor, _) = Actor::spawn(None, Supervisor, board.clone()).await?;
         let (fatal_sender, fatal) = mpsc::channel(1);
-        let nats_stopping = CancellationToken::new();
+        let nats = NatsTokens::default();
         let urls = match config.nats.mode {
-            NatsMode::External => None,
-            NatsMode::Managed => {
-                Some(start_nats(&config, &supervisor, &board, &nats_stopping).await?)
+            NatsMode::External => {
+                nats.stopped.cancel();
+                None
             }
+            NatsMode::Managed => Some(start_nats(&config, &supervisor, &board, &nats).await?),
         };
         let connection =
-            Connection::open_within(&connection_options(&config, urls), NATS_PATIENCE).await?;
+            Connection::open_within(&nats::connection_options(&config, urls), NATS_PATIENCE)
+                .await?;
         let topology = Topology::new(stream_settings(&config))?;
         pipeline::ensure_what_can_be(&topology, &connection).await?;
         set_durability(config.nats.durability());
@@ -140,7 +144,7 @@ impl Service {
             supervisor,
             connection,
             stopping: CancellationToken::new(),
-            nats_stopping,
+            nats,
             fatal,
             listeners: tokio::task::JoinSet::new(),
             config,
@@ -149,10 +153,11 @@ impl Service {
         let sampled = sampler::Sampled::default();
         service.keep(sampler::child(
             &service.connection,
+            &topology,
             &board,
             &sampled,
             service.config.stream.warn_percent,
-        ));
+        )?);
         let routes = service.routes(roles, &board, sampled);
         service.start_pipeline(roles, topology, &board, fatal_sender);
         service.listen(http, scrapes, recorder, routes);
@@ -252,12 +257,9 @@ impl Service {
                 .with_graceful_shutdown(stopping.cancelled_owned())
                 .await
         });
-        let nats_stopping = self.nats_stopping.clone();
-        self.listeners.spawn(server::serve(
-            scrapes,
-            recorder,
-            nats_stopping.cancelled_owned(),
-        ));
+        let stopped = self.nats.stop.clone();
+        self.listeners
+            .spawn(server::serve(scrapes, recorder, stopped.cancelled_owned()));
     }
 
     fn keep(&self, child: Child) {
@@ -292,17 +294,15 @@ impl Service {
         self.connection.close().await;
     }
 
+    /// The server stops by itself when it is told to, whatever the supervisor
+    /// still waits for.
     async fn stop_nats(&self) {
-        self.nats_stopping.cancel();
-        let drained = self
-            .supervisor
-            .call(
-                |reply| SupervisorMessage::Drain(vec![vec![nats::NAME]], reply),
-                None,
-            )
-            .await;
-        if let Err(error) = drained {
-            warn!(%error, "the nats-server could not be stopped");
+        self.nats.stop.cancel();
+        if tokio::time::timeout(NATS_STOP_TIMEOUT, self.nats.stopped.cancelled())
+            .await
+            .is_err()
+        {
+            warn!("the nats-server did not stop in time; it is killed");
         }
     }
 }
@@ -326,11 +326,11 @@ async fn start_nats(
     config: &Config,
     supervisor: &ActorRef<SupervisorMessage>,
     board: &Board,
-    stopping: &CancellationToken,
+    tokens: &NatsTokens,
 ) -> Result<String, ServiceError> {
     let options = nats::managed_options(config);
     let data_dir = DataDir::open(&options.data_dir)?;
-    let (child, url) = nats::start(data_dir, options, board, stopping).await?;
+    let (child, url) = nats::start(data_dir, options, board, tokens).await?;
     if supervisor.cast(SupervisorMessage::Keep(child)).is_err() {
         return Err(ServiceError::Fatal("the supervisor is gone".to_owned()));
     }
@@ -372,10 +372,4 @@ fn listener_failed(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Ser
         Ok(Err(error)) => ServiceError::Listener(error),
         Err(error) => ServiceError::Fatal(format!("a listener panicked: {error}")),
     }
-}
-
-/// How to connect, for a command that needs NATS and not the whole service.
-#[must_use]
-pub fn external_options(config: &Config) -> ConnectionOptions {
-    connection_options(config, None)
 }

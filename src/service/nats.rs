@@ -18,23 +18,30 @@ pub(super) const NAME: &str = "nats-server";
 
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Tells the server to stop, and that it has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NatsTokens {
+    pub(super) stop: CancellationToken,
+    pub(super) stopped: CancellationToken,
+}
+
 /// Starts the server, and returns the actor that keeps it running, and its URL.
 pub(super) async fn start(
     data_dir: DataDir,
     options: Options,
     board: &Board,
-    stopping: &CancellationToken,
+    tokens: &NatsTokens,
 ) -> Result<(Child, String), ManagedError> {
     let server = ManagedServer::start_in(&data_dir, &options).await?;
     let url = server.url().to_owned();
     // The first incarnation of the actor takes the server that runs.
     let first = Arc::new(Mutex::new(Some(server)));
-    let (board, stopping) = (board.clone(), stopping.clone());
+    let (board, tokens) = (board.clone(), tokens.clone());
     let child = worker(NAME, move || Keeper {
         data_dir: data_dir.clone(),
         options: options.clone(),
         board: board.clone(),
-        stopping: stopping.clone(),
+        tokens: tokens.clone(),
         server: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
     });
     Ok((child, url))
@@ -44,7 +51,7 @@ struct Keeper {
     data_dir: DataDir,
     options: Options,
     board: Board,
-    stopping: CancellationToken,
+    tokens: NatsTokens,
     server: Option<ManagedServer>,
 }
 
@@ -58,14 +65,15 @@ impl Worker for Keeper {
         };
         let exit = tokio::select! {
             exit = server.wait() => exit,
-            () = self.stopping.cancelled() => {
+            () = self.tokens.stop.cancelled() => {
                 let exit = server.stop().await;
                 info!(status = exit.status, "nats-server stopped");
+                self.tokens.stopped.cancel();
                 return Ok(Turn::Done);
             }
         };
         error!(%exit, "nats-server ended; it is started again");
-        self.board.paused(NAME, &exit.status);
+        self.board.failed(NAME, &exit.status);
         actor_restarts(NAME).increment(1);
         drop(server);
         tokio::time::sleep(PAUSE).await;
@@ -84,8 +92,7 @@ pub(super) fn managed_options(config: &Config) -> Options {
 
 /// What `nats.*` says of how to connect; `managed` is the URL of a server of the
 /// service's own.
-#[must_use]
-pub fn connection_options(config: &Config, managed: Option<String>) -> ConnectionOptions {
+pub(super) fn connection_options(config: &Config, managed: Option<String>) -> ConnectionOptions {
     let nats = &config.nats;
     let configured = || nats.url.iter().map(|url| url.expose().to_owned()).collect();
     ConnectionOptions {

@@ -43,15 +43,6 @@ impl StoreError {
             Self::Database(error) => blame(error),
         }
     }
-
-    /// A word for the label `error_type`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self.blame() {
-            Blame::World => "database",
-            Blame::Event => "event",
-        }
-    }
 }
 
 fn blame(error: &DbErr) -> Blame {

@@ -34,6 +34,7 @@ impl Store {
             Err(refused) if refused.blame() == Blame::Event => {
                 let mut bare = incoming.clone();
                 bare.event.omit_raw();
+                bare.event.data.clear();
                 let mut entry = Entry::new(&bare, entry.account_id);
                 self.record(&mut entry, &error, max_attempts).await
             }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::dialect::Dialect;
 use super::entry::{Entry, Known, State, unsettled};
+use super::payload;
 use super::statements::{Row, column, ids, insert_new, json_array, row};
 use crate::instagram::Event;
 use crate::instagram::time::canonical;
@@ -169,7 +170,7 @@ pub(super) fn row_of(entry: &Entry<'_>) -> Row {
         "object_id": event.object_id,
         "sender_ig_id": event.sender_ig_id,
         "sender_username": event.sender_username,
-        "payload": event.raw.as_ref().map(|raw| raw.get()),
+        "payload": payload::of(event),
         "stream_sequence": entry.sequence,
         "delivery_id": event.delivery_id,
         "occurred_at": canonical(event.occurred_at),

@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::instagram::types;
 
 pub mod accounts;
 mod again;
@@ -25,6 +28,7 @@ pub mod error;
 mod failures;
 mod generic;
 mod links;
+mod payload;
 mod statements;
 mod typed;
 pub mod unassigned;
@@ -87,25 +91,25 @@ impl Store {
         &self.database
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.database.ping().await?)
-    }
-
-    /// The highest sequence of `INSTAGRAM_EVENTS` that a row was stored from.
+    /// The highest sequence of `INSTAGRAM_EVENTS` that a row was stored from. Asked
+    /// type by type, as the index has it.
     pub async fn highest_sequence(&self) -> Result<u64, StoreError> {
         use entity::webhook_event::{Column, Entity};
-        use sea_orm::{ColumnTrait, EntityTrait, QuerySelect};
-        let highest: Option<Option<i64>> = Entity::find()
-            .select_only()
-            .column_as(Column::StreamSequence.max(), "highest")
-            .into_tuple()
-            .one(&self.database)
-            .await?;
-        Ok(highest
-            .flatten()
-            .and_then(|highest| u64::try_from(highest).ok())
-            .unwrap_or(0))
+        let mut highest = 0;
+        for event_type in types::with_unknown() {
+            let of_type: Option<Option<i64>> = Entity::find()
+                .select_only()
+                .column(Column::StreamSequence)
+                .filter(Column::EventType.eq(event_type.name))
+                .filter(Column::StreamSequence.is_not_null())
+                .order_by_desc(Column::StreamSequence)
+                .limit(1)
+                .into_tuple()
+                .one(&self.database)
+                .await?;
+            highest = highest.max(of_type.flatten().unwrap_or(0));
+        }
+        Ok(u64::try_from(highest).unwrap_or(0))
     }
 
     fn backend(&self) -> DbBackend {

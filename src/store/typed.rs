@@ -11,7 +11,7 @@ use super::entry::{Entry, StoredRow};
 use super::statements::{Row, ids, insert_new, row, upsert};
 use super::{StoreError, links};
 use crate::instagram::time::canonical;
-use crate::instagram::types::{Merge, Plan, Table, Write};
+use crate::instagram::types::{MESSAGES, Merge, Plan, Table, Write};
 use crate::instagram::{Event, EventType};
 
 static CONVERSATIONS: Table = Table {
@@ -117,7 +117,11 @@ pub(super) fn rows_of(event_type: &EventType, event: &Event) -> Vec<StoredRow> {
 /// Adds to a row what only the store knows. A row whose id is not Instagram's
 /// takes its event's receipt.
 fn completed(
-    Write { table, mut row }: Write,
+    Write {
+        table,
+        mut row,
+        is_whole,
+    }: Write,
     account_id: Uuid,
     event: &Event,
     conversation: Option<&(Uuid, Row)>,
@@ -135,10 +139,7 @@ fn completed(
     if let Some((id, _)) = conversation.filter(|_| has("conversation_id", Kind::Uuid)) {
         row.insert("conversation_id".into(), json!(id));
     }
-    // An edit or an unsend is not what the message is: its own raw data stay in
-    // the generic log.
-    let is_partial = has("message_type", Kind::Text(Some(50))) && !row.contains_key("message_type");
-    if let Some(raw) = event.raw.as_ref().filter(|_| !is_partial) {
+    if let Some(raw) = event.raw.as_ref().filter(|_| is_whole) {
         row.insert("raw_data".into(), json!(raw.get()));
     }
     (table, row)
@@ -158,7 +159,7 @@ fn conversation(account_id: Uuid, event: &Event, plan: &Plan) -> Option<(Uuid, R
     let is_message = plan
         .writes
         .iter()
-        .any(|write| write.row.contains_key("message_type"));
+        .any(|write| write.is_whole && write.table.name == MESSAGES);
     let row = row(json!({
         "id": id,
         "account_id": account_id,

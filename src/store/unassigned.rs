@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use entity::webhook_event::status::UNASSIGNED;
 use entity::{client_account, webhook_event};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
-use crate::instagram::understand::reread;
-use crate::instagram::{Event, json};
+use super::{Store, StoreError, payload};
+use crate::instagram::Event;
 
 impl Store {
     /// Up to `limit` events, the oldest first and after `after`, whose account
@@ -62,9 +60,6 @@ impl Store {
 
 /// The event of a row, understood again from what was received.
 fn event_of(row: webhook_event::Model) -> Event {
-    let raw = row
-        .payload
-        .map(|payload| json::unpacked(&payload.to_string()).into_owned());
     let mut event = Event {
         receipt_id: row.id,
         event_id: row.event_id,
@@ -79,10 +74,12 @@ fn event_of(row: webhook_event::Model) -> Event {
         received_at: row.received_at,
         delivery_id: row.delivery_id,
         data: serde_json::Map::new(),
-        raw: raw.and_then(|raw| RawValue::from_string(raw).ok()),
+        raw: None,
         raw_omitted: false,
         place: String::new(),
     };
-    reread(&mut event, row.origin.as_deref().unwrap_or_default());
+    if let Some(kept) = &row.payload {
+        payload::restore(&mut event, kept, row.origin.as_deref());
+    }
     event
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::message::Outgoing;
-use super::names::Telling;
+use super::names::Announcement;
 use crate::instagram::Event;
 
 /// `instagram.stored.*`: the event, its account and its rows.
@@ -16,7 +16,7 @@ pub fn stored(
 ) -> Result<Outgoing, serde_json::Error> {
     let more = object(json!({ "account_id": account_id, "rows": rows }));
     let message_id = format!("stored:{}", event.receipt_id);
-    Outgoing::telling(Telling::Stored, message_id, event, &more, max_payload)
+    Outgoing::announcing(Announcement::Stored, message_id, event, &more, max_payload)
 }
 
 /// `instagram.dead_letters.*`: the event, why it failed, how often it was tried,
@@ -30,14 +30,20 @@ pub fn dead_letter(
 ) -> Result<Outgoing, serde_json::Error> {
     let more = object(json!({ "error": error, "attempts": attempts, "deaths": deaths }));
     let message_id = format!("dead:{}:{deaths}", event.receipt_id);
-    Outgoing::telling(Telling::DeadLetter, message_id, event, &more, max_payload)
+    Outgoing::announcing(
+        Announcement::DeadLetter,
+        message_id,
+        event,
+        &more,
+        max_payload,
+    )
 }
 
 /// `instagram.reprocess.*`: the event, to be processed once more.
 pub fn reprocess(event: &Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
     let message_id = format!("reprocess:{}", event.receipt_id);
-    Outgoing::telling(
-        Telling::Reprocess,
+    Outgoing::announcing(
+        Announcement::Reprocess,
         message_id,
         event,
         &Map::new(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::names::{MESSAGE_ID, PLACE, Telling};
+use super::names::{Announcement, MESSAGE_ID, PLACE};
 use crate::instagram::identity::subject_token;
 use crate::instagram::{Event, time};
 
@@ -42,8 +42,8 @@ pub struct NotAnEvent {
 impl Outgoing {
     /// The event as it came.
     pub fn event(event: &Event, max_payload: usize) -> Result<Self, serde_json::Error> {
-        Self::telling(
-            Telling::Event,
+        Self::announcing(
+            Announcement::Event,
             event.receipt_id.to_string(),
             event,
             &serde_json::Map::new(),
@@ -51,11 +51,11 @@ impl Outgoing {
         )
     }
 
-    /// `telling` of `event`: `message_id` for the header that recognises it when
+    /// `announcement` of `event`: `message_id` for the header that recognises it when
     /// it is sent again, `more` beside the event's own fields. Goes without `raw`
     /// when it would be over `max_payload` bytes.
-    pub fn telling(
-        telling: Telling,
+    pub fn announcing(
+        announcement: Announcement,
         message_id: String,
         event: &Event,
         more: &serde_json::Map<String, Value>,
@@ -68,8 +68,8 @@ impl Outgoing {
             body = self::body(&without_raw, more)?;
         }
         Ok(Self {
-            subject: telling.subject(&event.event_type, &event.ig_account_id),
-            headers: headers(telling, message_id, event),
+            subject: announcement.subject(&event.event_type, &event.ig_account_id),
+            headers: headers(announcement, message_id, event),
             body: Bytes::from(body),
         })
     }
@@ -97,11 +97,11 @@ fn body(
 
 /// None of these can hold what breaks a header: ids are printable ASCII by
 /// construction, everything else is ours.
-fn headers(telling: Telling, message_id: String, event: &Event) -> HeaderMap {
+fn headers(announcement: Announcement, message_id: String, event: &Event) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("ce-specversion", "1.0");
     headers.insert("ce-id", event.event_id.as_str());
-    headers.insert("ce-type", telling.ce_type(&event.event_type));
+    headers.insert("ce-type", announcement.ce_type(&event.event_type));
     headers.insert(
         "ce-source",
         format!("/instagram/{}", subject_token(&event.ig_account_id)),
@@ -112,7 +112,9 @@ fn headers(telling: Telling, message_id: String, event: &Event) -> HeaderMap {
         "traceparent",
         traceparent(event.delivery_id, event.receipt_id),
     );
-    headers.insert(PLACE, event.place.as_str());
+    if !event.place.is_empty() {
+        headers.insert(PLACE, event.place.as_str());
+    }
     headers.insert(MESSAGE_ID, message_id);
     headers
 }

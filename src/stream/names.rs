@@ -23,7 +23,7 @@ pub const PLACE: &str = "igstream-place";
 
 /// What a message says of its event, which decides its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Telling {
+pub enum Announcement {
     /// It came.
     Event,
     /// Its rows are committed.
@@ -34,7 +34,7 @@ pub enum Telling {
     Reprocess,
 }
 
-impl Telling {
+impl Announcement {
     /// `instagram.{events|stored|dead_letters|reprocess}.{type}.{account}`.
     #[must_use]
     pub fn subject(self, event_type: &str, ig_account_id: &str) -> String {

@@ -146,6 +146,17 @@ struct ConsumerDefinition {
     max_ack_pending: i64,
 }
 
+/// What a consumer is called, and what it takes.
+#[derive(Debug, Clone)]
+pub struct ConsumerNames {
+    /// Its stream.
+    pub stream: String,
+    /// Its durable name.
+    pub name: String,
+    /// The subjects it takes.
+    pub filter: String,
+}
+
 /// The definitions with the configuration's settings.
 pub struct Topology {
     definitions: Definitions,
@@ -211,28 +222,46 @@ impl Topology {
         kind: &str,
         event_type: &str,
     ) -> Result<jetstream::consumer::PullConsumer, TopologyError> {
-        let definition = self.definitions.consumer.get(kind);
-        let definition =
-            definition.ok_or_else(|| TopologyError::Undefined(format!("consumer.{kind}")))?;
-        let name = definition.name.replace("{type}", event_type);
+        let definition = self.consumer(kind)?;
+        let names = self.consumer_names(kind, event_type)?;
         let config = pull::Config {
-            durable_name: Some(name.clone()),
+            durable_name: Some(names.name.clone()),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::Explicit,
             ack_wait: Duration::from_secs(definition.ack_wait_seconds),
             max_deliver: -1,
-            filter_subject: definition.filter.replace("{type}", event_type),
+            filter_subject: names.filter,
             max_ack_pending: definition.max_ack_pending,
             ..Default::default()
         };
         // The server's "create" brings an existing durable up to date.
         context
-            .create_consumer_on_stream(config, &definition.stream)
+            .create_consumer_on_stream(config, &names.stream)
             .await
             .map_err(|error| TopologyError::Refused {
-                what: format!("the consumer {name} on {}", definition.stream),
+                what: format!("the consumer {} on {}", names.name, names.stream),
                 reason: error.to_string(),
             })
+    }
+
+    /// The names of a consumer; `kind` and `event_type` as in
+    /// [`Self::ensure_consumer`].
+    pub fn consumer_names(
+        &self,
+        kind: &str,
+        event_type: &str,
+    ) -> Result<ConsumerNames, TopologyError> {
+        let definition = self.consumer(kind)?;
+        Ok(ConsumerNames {
+            stream: definition.stream.clone(),
+            name: definition.name.replace("{type}", event_type),
+            filter: definition.filter.replace("{type}", event_type),
+        })
+    }
+
+    fn consumer(&self, kind: &str) -> Result<&ConsumerDefinition, TopologyError> {
+        let definition = self.definitions.consumer.get(kind);
+        definition.ok_or_else(|| TopologyError::Undefined(format!("consumer.{kind}")))
     }
 
     fn stream(&self, name: &str) -> Result<&StreamDefinition, TopologyError> {

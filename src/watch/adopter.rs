@@ -11,6 +11,7 @@ use crate::store::{self, Store};
 use crate::stream::Connection;
 use crate::stream::announce::reprocess;
 use crate::stream::bulk::{Freshness, publish_all};
+use crate::stream::names::REPROCESS;
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 
 /// The actor's name.
@@ -59,9 +60,12 @@ impl Worker for Adopter {
 }
 
 impl Adopter {
-    /// Sent again and again until they are stored; their message ids keep them
-    /// from piling up.
+    /// What was sent before is stored first: so nothing piles up.
     async fn adopt(&self) -> Result<usize, ActorProcessingErr> {
+        let stream = self.connection.consume.get_stream(REPROCESS).await?;
+        if stream.cached_info().state.messages > 0 {
+            return Ok(0);
+        }
         let (mut after, mut adopted) = (None, 0);
         loop {
             let page = self.store.adoptable(after, PAGE).await?;

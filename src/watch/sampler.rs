@@ -17,9 +17,8 @@ use tracing::warn;
 use crate::instagram::types;
 use crate::receiver::FRAME_BYTES;
 use crate::stream::Connection;
-use crate::stream::names::{
-    DEAD_LETTERS, DELIVERIES, DELIVERIES_SUBJECT, EVENTS, REPROCESS, STORED,
-};
+use crate::stream::names::{DEAD_LETTERS, DELIVERIES, EVENTS, REPROCESS, STORED};
+use crate::stream::topology::{ConsumerNames, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 use crate::telemetry::metrics::{JOURNAL, QueueMetrics, StreamMetrics};
 
@@ -53,47 +52,45 @@ impl Sampled {
 }
 
 /// The sampler as a supervised child; warns when a stream is `warn_percent` full.
-#[must_use]
-pub fn child(connection: &Connection, board: &Board, sampled: &Sampled, warn_percent: u8) -> Child {
+pub fn child(
+    connection: &Connection,
+    topology: &Topology,
+    board: &Board,
+    sampled: &Sampled,
+    warn_percent: u8,
+) -> Result<Child, TopologyError> {
     let (connection, board, sampled) = (connection.clone(), board.clone(), sampled.clone());
-    worker(NAME, move || Sampler {
+    let queues = Arc::new(queues(topology)?);
+    Ok(worker(NAME, move || Sampler {
         connection: connection.clone(),
         board: board.clone(),
         sampled: sampled.clone(),
         warn_percent: u64::from(warn_percent),
-        queues: queues(),
-        streams: STREAMS
-            .iter()
-            .map(|stream| (*stream, StreamMetrics::new(stream)))
-            .collect(),
+        queues: queues.clone(),
         warned: HashMap::new(),
-    })
+    }))
 }
 
-/// A consumer of the service's own, and what waits for it.
+/// A consumer of the service's own, under the label by which it is sampled.
 struct Queue {
-    stream: &'static str,
-    consumer: String,
-    subject: String,
-    metrics: QueueMetrics,
+    label: &'static str,
+    consumer: ConsumerNames,
 }
 
 /// The journal first: what leaves it between two samples is counted twice
 /// rather than not at all.
-fn queues() -> Vec<Queue> {
-    let journal = Queue {
-        stream: DELIVERIES,
-        consumer: "publisher".to_owned(),
-        subject: DELIVERIES_SUBJECT.to_owned(),
-        metrics: QueueMetrics::new(JOURNAL),
-    };
-    let handlers = types::with_unknown().map(|event_type| Queue {
-        stream: EVENTS,
-        consumer: format!("handler-{}", event_type.name),
-        subject: format!("instagram.events.{}.*", event_type.name),
-        metrics: QueueMetrics::new(event_type.name),
-    });
-    std::iter::once(journal).chain(handlers).collect()
+fn queues(topology: &Topology) -> Result<Vec<Queue>, TopologyError> {
+    let mut queues = vec![Queue {
+        label: JOURNAL,
+        consumer: topology.consumer_names("publisher", "")?,
+    }];
+    for event_type in types::with_unknown() {
+        queues.push(Queue {
+            label: event_type.name,
+            consumer: topology.consumer_names("handler", event_type.name)?,
+        });
+    }
+    Ok(queues)
 }
 
 struct Sampler {
@@ -101,8 +98,7 @@ struct Sampler {
     board: Board,
     sampled: Sampled,
     warn_percent: u64,
-    queues: Vec<Queue>,
-    streams: Vec<(&'static str, StreamMetrics)>,
+    queues: Arc<Vec<Queue>>,
     warned: HashMap<&'static str, bool>,
 }
 
@@ -123,19 +119,18 @@ impl Worker for Sampler {
 impl Sampler {
     async fn sample(&mut self) -> Result<(), ActorProcessingErr> {
         let context = &self.connection.consume;
-        for queue in &self.queues {
-            let (depth, oldest) = waiting(context, queue).await?;
-            queue.metrics.sampled(depth, oldest);
+        for queue in self.queues.iter() {
+            let (depth, oldest) = waiting(context, &queue.consumer).await?;
+            QueueMetrics::new(queue.label).sampled(depth, oldest);
         }
-        for index in 0..self.streams.len() {
-            self.sample_stream(index).await?;
+        for stream in STREAMS {
+            self.sample_stream(stream).await?;
         }
         Ok(())
     }
 
-    async fn sample_stream(&mut self, index: usize) -> Result<(), ActorProcessingErr> {
-        let (name, metrics) = &self.streams[index];
-        let stream = match self.connection.consume.get_stream(*name).await {
+    async fn sample_stream(&mut self, name: &'static str) -> Result<(), ActorProcessingErr> {
+        let stream = match self.connection.consume.get_stream(name).await {
             Ok(stream) => stream,
             Err(error) if is_missing(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -143,9 +138,9 @@ impl Sampler {
         let info = stream.cached_info();
         let bytes = info.state.bytes;
         let max_bytes = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
-        metrics.sampled(bytes, max_bytes);
+        StreamMetrics::new(name).sampled(bytes, max_bytes);
         let discards_new = info.config.discard == jetstream::stream::DiscardPolicy::New;
-        if *name == DELIVERIES {
+        if name == DELIVERIES {
             // A stream that discards nothing never reaches its limit: it refuses
             // what would.
             let is_full = bytes.saturating_add(JOURNAL_ROOM_BYTES) >= max_bytes;
@@ -157,9 +152,7 @@ impl Sampler {
         if is_filling && !warned {
             warn!(
                 stream = name,
-                bytes,
-                max_bytes,
-                "a stream is filling up: raise `stream.max_bytes` or lower `stream.keep_days`"
+                bytes, max_bytes, "a stream is filling up: raise `stream.max_bytes`"
             );
         }
         Ok(())
@@ -175,20 +168,21 @@ fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
 /// how old the oldest is. A consumer that is not there yet waits for nothing.
 async fn waiting(
     context: &jetstream::Context,
-    queue: &Queue,
+    consumer: &ConsumerNames,
 ) -> Result<(u64, Duration), ActorProcessingErr> {
-    let found = context.get_consumer_from_stream::<PullConfig, _, _>(&queue.consumer, queue.stream);
-    let consumer = match found.await {
-        Ok(consumer) => consumer,
+    let found =
+        context.get_consumer_from_stream::<PullConfig, _, _>(&consumer.name, &consumer.stream);
+    let found = match found.await {
+        Ok(found) => found,
         Err(error) if is_not_there(&error) => return Ok((0, Duration::ZERO)),
         Err(error) => return Err(error.into()),
     };
-    let info = consumer.cached_info();
+    let info = found.cached_info();
     let depth = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
     if depth == 0 {
         return Ok((0, Duration::ZERO));
     }
-    let oldest = oldest(context, queue, info.ack_floor.stream_sequence).await?;
+    let oldest = oldest(context, consumer, info.ack_floor.stream_sequence).await?;
     let age = oldest.and_then(|since| (Utc::now() - since).to_std().ok());
     Ok((depth, age.unwrap_or_default()))
 }
@@ -201,16 +195,16 @@ fn is_not_there(error: &ConsumerError) -> bool {
 /// When the first message after `floor` was received; it may be gone already.
 async fn oldest(
     context: &jetstream::Context,
-    queue: &Queue,
+    consumer: &ConsumerNames,
     floor: u64,
 ) -> Result<Option<DateTime<Utc>>, ActorProcessingErr> {
     #[derive(Deserialize)]
     struct Received {
         received_at: DateTime<Utc>,
     }
-    let stream = context.get_stream_no_info(queue.stream).await?;
+    let stream = context.get_stream_no_info(&consumer.stream).await?;
     let Ok(message) = stream
-        .get_first_raw_message_by_subject(&queue.subject, floor + 1)
+        .get_first_raw_message_by_subject(&consumer.filter, floor + 1)
         .await
     else {
         return Ok(None);

@@ -237,7 +237,6 @@ async fn a_refused_value_is_the_events_fault(database: TestDatabase) {
     event.data.insert("action".to_owned(), json!("wave"));
     let error = try_put(&store, &[&event]).await.unwrap_err();
     assert_eq!(error.blame(), Blame::Event, "{error}");
-    assert_eq!(error.kind(), "event");
     event.data.remove("message_id");
     assert_eq!(
         try_put(&store, &[&event]).await.unwrap_err().blame(),
@@ -254,7 +253,6 @@ async fn a_missing_table_is_not(database: TestDatabase) {
         .unwrap();
     let error = try_put(&store, &[&postback()]).await.unwrap_err();
     assert_eq!(error.blame(), Blame::World, "{error}");
-    assert_eq!(error.kind(), "database");
 }
 
 /// The account goes between the look at it and the writing of its rows.
@@ -283,7 +281,6 @@ async fn a_closed_connection_is_not(database: TestDatabase) {
     store.database().clone().close().await.unwrap();
     let error = try_put(&store, &[&postback()]).await.unwrap_err();
     assert_eq!(error.blame(), Blame::World, "{error}");
-    assert!(store.ping().await.is_err());
 }
 
 async fn a_failing_batch_leaves_nothing(database: TestDatabase) {

@@ -8,7 +8,7 @@
 use entity::columns::columns_of;
 use serde_json::{Map, Value};
 
-use super::{EventType, Merge, Plan, Table, Thread, row};
+use super::{EventType, Merge, Plan, Table, Thread, Write, row};
 use crate::instagram::event::{Event, Malformed, Meaning};
 use crate::instagram::identity::{Part, column_id, event_id};
 use crate::instagram::item::Item;
@@ -22,7 +22,14 @@ pub static TYPE: EventType = EventType {
             || item.is_messaging("message_edit", &["message_edit"])
     },
     understand: meaning,
-    plan: |event| Plan::one(&TABLE, &event.data, thread(event, &event.data)),
+    plan: |event| Plan {
+        writes: vec![Write {
+            table: &TABLE,
+            row: event.data.clone(),
+            is_whole: event.data.contains_key("message_type"),
+        }],
+        thread: thread(event, &event.data),
+    },
 };
 
 /// The name of the table.

@@ -59,6 +59,9 @@ pub struct Write {
     pub table: &'static Table,
     /// Its columns by name.
     pub row: Map<String, Value>,
+    /// Whether the event is what the row is about, not a change to it (an edit,
+    /// an unsend): only then its raw data are the row's.
+    pub is_whole: bool,
 }
 
 /// Whether an event belongs to a conversation, and who is asked first for the
@@ -114,6 +117,7 @@ impl Plan {
             writes: vec![Write {
                 table,
                 row: row.clone(),
+                is_whole: true,
             }],
             thread,
         }

@@ -74,11 +74,13 @@ fn plan(event: &Event) -> Plan {
     let mut writes = vec![Write {
         table: &mention::TABLE,
         row: mention,
+        is_whole: true,
     }];
     if !message.is_empty() {
         writes.push(Write {
             table: &message::TABLE,
             row: message,
+            is_whole: true,
         });
     }
     Plan { writes, thread }

@@ -229,7 +229,7 @@ fn an_event_read_again_from_its_item_has_the_same_rows() {
         for event in understood(&fixture.delivery()) {
             let mut again = event.clone();
             (again.data, again.recipient_ig_id) = (Map::new(), None);
-            reread(&mut again, event.origin().as_str());
+            reread(&mut again, event.origin());
             let place = format!("{folder}/{name}: {}", event.place);
             assert_eq!(again.event_id, event.event_id, "{place}");
             assert_eq!(again.recipient_ig_id, event.recipient_ig_id, "{place}");

@@ -1,4 +1,4 @@
-//! What is told of a batch: stored events, dead letters.
+//! What is announced of a batch: stored events, dead letters.
 
 use super::Batch;
 use crate::store::Outcome;
@@ -7,10 +7,10 @@ use crate::stream::bulk::Freshness;
 use crate::stream::message::Outgoing;
 
 /// The messages of a batch.
-pub(super) struct Told {
+pub(super) struct Announcements {
     /// Of the events that are stored.
     pub(super) stored: Vec<Outgoing>,
-    /// Whether some of these may have been told before.
+    /// Whether some of these may have been announced before.
     pub(super) freshness: Freshness,
     /// Of the events that failed for good.
     pub(super) dead: Vec<Outgoing>,
@@ -20,8 +20,8 @@ pub(super) fn of(
     batch: &Batch,
     outcomes: &[Outcome],
     max_payload: usize,
-) -> Result<Told, serde_json::Error> {
-    let mut told = Told {
+) -> Result<Announcements, serde_json::Error> {
+    let mut all = Announcements {
         stored: Vec::new(),
         freshness: Freshness::Fresh,
         dead: Vec::new(),
@@ -35,9 +35,9 @@ pub(super) fn of(
                 again,
             } => {
                 let stored = announce::stored(event, *account_id, rows, max_payload)?;
-                told.stored.push(stored);
+                all.stored.push(stored);
                 if *again || message.redelivered {
-                    told.freshness = Freshness::Repeated;
+                    all.freshness = Freshness::Repeated;
                 }
             }
             Outcome::Dead {
@@ -46,10 +46,10 @@ pub(super) fn of(
                 deaths,
             } => {
                 let dead = announce::dead_letter(event, error, *attempts, *deaths, max_payload)?;
-                told.dead.push(dead);
+                all.dead.push(dead);
             }
             _ => {}
         }
     }
-    Ok(told)
+    Ok(all)
 }

@@ -1,0 +1,45 @@
+//! What the generic row keeps of what was received: the item, or, where the
+//! message had to leave it behind, what the message had of it.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::instagram::delivery::Origin;
+use crate::instagram::understand::reread;
+use crate::instagram::{Event, json as text};
+
+/// The key of a payload that stands for an item which was left behind.
+const OMITTED: &str = "igstream_raw_omitted";
+
+/// The payload of an event's row, as JSON.
+pub(super) fn of(event: &Event) -> Option<String> {
+    let kept = || {
+        let kept = json!({ "recipient_ig_id": event.recipient_ig_id, "data": event.data });
+        json!({ OMITTED: kept }).to_string()
+    };
+    match &event.raw {
+        Some(raw) => Some(raw.get().to_owned()),
+        None => event.raw_omitted.then(kept),
+    }
+}
+
+/// Gives an event, of which only its row is left, what its payload keeps of it.
+pub(super) fn restore(event: &mut Event, payload: &Value, origin: Option<&str>) {
+    if let Some(Value::Object(kept)) = payload.get(OMITTED) {
+        return restore_kept(event, kept);
+    }
+    let whole = text::unpacked(&payload.to_string()).into_owned();
+    event.raw = RawValue::from_string(whole).ok();
+    reread(event, Origin::by_name(origin.unwrap_or_default()));
+}
+
+fn restore_kept(event: &mut Event, kept: &Map<String, Value>) {
+    event.raw_omitted = true;
+    event.recipient_ig_id = kept
+        .get("recipient_ig_id")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    if let Some(Value::Object(data)) = kept.get("data") {
+        event.data.clone_from(data);
+    }
+}
