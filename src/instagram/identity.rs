@@ -9,8 +9,6 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid, Version};
 
-use super::signature::hex;
-
 /// The longest event id, in bytes (an event id is ASCII).
 const LONGEST_EVENT_ID: usize = 400;
 /// The longest token of a subject that comes from outside, in bytes.
@@ -109,7 +107,7 @@ pub fn event_ids_with(event_type: &str, lead: &str) -> Range<String> {
 /// The digest that stands for a part which is too free to be one itself.
 #[must_use]
 pub fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// `id` as one token of a NATS subject: what NATS does not allow there

@@ -83,7 +83,7 @@ impl Keyed {
 /// Names a secret without giving it away: 32 bits of a MAC made with it.
 fn key_id(mut mac: Hmac<Sha256>) -> String {
     mac.update(b"igstream app secret id");
-    hex(&mac.finalize().into_bytes()[..4])
+    hex::encode(&mac.finalize().into_bytes()[..4])
 }
 
 /// The header's value for `body`, as Instagram would make it with `secret`.
@@ -92,43 +92,18 @@ pub fn sign(secret: &str, body: &[u8]) -> String {
     Keyed::new(secret).map_or_else(String::new, |keyed| {
         let mut mac = keyed.mac;
         mac.update(body);
-        format!("{PREFIX}{}", hex(&mac.finalize().into_bytes()))
+        format!("{PREFIX}{}", hex::encode(mac.finalize().into_bytes()))
     })
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
+/// Upper-case digits are taken too: proxies have been seen to make them so.
 fn parse(header: &[u8]) -> Result<[u8; DIGEST_BYTES], SignatureError> {
     let text = std::str::from_utf8(header).map_err(|_| SignatureError::Malformed)?;
-    let digits = text
-        .trim()
-        .strip_prefix(PREFIX)
-        .ok_or(SignatureError::Malformed)?
-        .as_bytes();
-    if digits.len() != DIGEST_BYTES * 2 {
-        return Err(SignatureError::Malformed);
-    }
+    let digits = text.trim().strip_prefix(PREFIX);
     let mut digest = [0; DIGEST_BYTES];
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
+    hex::decode_to_slice(digits.ok_or(SignatureError::Malformed)?, &mut digest)
+        .map_err(|_| SignatureError::Malformed)?;
     Ok(digest)
-}
-
-/// Upper-case digits are taken too: proxies have been seen to make them so.
-fn nibble(digit: u8) -> Result<u8, SignatureError> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
-        .ok_or(SignatureError::Malformed)
 }
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ impl Service {
         let routes = service.routes(roles, &board, sampled);
         service.start_pipeline(roles, topology, &board, fatal_sender);
         service.listen(http, scrapes, recorder, routes);
-        info!(address = %address, metrics = %service.config.metrics.bind, "igstream takes deliveries");
+        info!(address = %address, metrics = %service.config.metrics.bind, ?roles, "igstream runs");
         Ok(service)
     }
 

@@ -27,7 +27,6 @@ pub(super) async fn start(
 ) -> Result<(Child, String), ManagedError> {
     let server = ManagedServer::start_in(&data_dir, &options).await?;
     let url = server.url().to_owned();
-    info!(url, pid = server.pid(), "nats-server started");
     // The first incarnation of the actor takes the server that runs.
     let first = Arc::new(Mutex::new(Some(server)));
     let (board, stopping) = (board.clone(), stopping.clone());

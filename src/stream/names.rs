@@ -16,9 +16,6 @@ pub const REPROCESS: &str = "INSTAGRAM_REPROCESS";
 /// The subject of the journal.
 pub const DELIVERIES_SUBJECT: &str = "instagram.deliveries";
 
-/// The name of the journal where the ten types have theirs: in labels.
-pub const JOURNAL_LABEL: &str = "journal";
-
 /// The header that recognises a message sent again: JetStream's own.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// The header that says where in its delivery an item stood (a JSON pointer).

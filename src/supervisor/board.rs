@@ -30,7 +30,7 @@ pub struct ActorStatus {
     pub since: DateTime<Utc>,
     /// How often it was started again.
     pub restarts: u64,
-    /// Why it paused or failed last.
+    /// Why it is paused or being restarted; none while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -18,10 +18,10 @@ use crate::instagram::types;
 use crate::receiver::FRAME_BYTES;
 use crate::stream::Connection;
 use crate::stream::names::{
-    DEAD_LETTERS, DELIVERIES, DELIVERIES_SUBJECT, EVENTS, JOURNAL_LABEL, REPROCESS, STORED,
+    DEAD_LETTERS, DELIVERIES, DELIVERIES_SUBJECT, EVENTS, REPROCESS, STORED,
 };
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
-use crate::telemetry::metrics::{QueueMetrics, StreamMetrics};
+use crate::telemetry::metrics::{JOURNAL, QueueMetrics, StreamMetrics};
 
 /// The actor's name.
 pub const NAME: &str = "sampler";
@@ -85,7 +85,7 @@ fn queues() -> Vec<Queue> {
         stream: DELIVERIES,
         consumer: "publisher".to_owned(),
         subject: DELIVERIES_SUBJECT.to_owned(),
-        metrics: QueueMetrics::new(JOURNAL_LABEL),
+        metrics: QueueMetrics::new(JOURNAL),
     };
     let handlers = types::with_unknown().map(|event_type| Queue {
         stream: EVENTS,
