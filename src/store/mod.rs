@@ -1,8 +1,8 @@
 //! A batch of events becomes rows, in one transaction, on either database.
 //!
-//! [`batch`] is the way of a batch; [`statements`] makes its statements from the
+//! `batch` is the way of a batch; `statements` makes its statements from the
 //! entities' columns and the types' rules; what the two databases say
-//! differently lies in [`dialect`].
+//! differently lies in `dialect`.
 
 use std::path::Path;
 use std::str::FromStr as _;

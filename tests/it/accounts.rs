@@ -14,7 +14,8 @@ use crate::support::{
     eventually::eventually,
     payloads::{ACCOUNT, changes, comment, one_comment, strange_comment},
     postgres::TestDatabase,
-    service::{Service, Setup},
+    service::Service,
+    setup::Setup,
 };
 
 const OTHER: &str = "17841400000000002";

@@ -1,20 +1,18 @@
 //! What a delivery is answered, row by row of the contract, and that what is refused leaves no trace.
 
-use std::time::Duration;
-
 use entity::webhook_event::{self, status};
 use igstream::stream::names::{DEAD_LETTERS, DELIVERIES, EVENTS, STORED};
 use reqwest::header::CONTENT_TYPE;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::support::{
-    eventually::{eventually, eventually_true},
+    eventually::eventually_true,
     http::{self, Answer, RawRequest, SECRETS, VERIFY_TOKEN, client, signature},
-    nats::{NatsServer, Streams},
     payloads::{ACCOUNT, changes, comment, mention, one_comment, strange_comment},
     postgres::TestDatabase,
-    service::{Service, Setup},
+    service::Service,
+    setup::Setup,
 };
 
 /// A body and the signature headers it comes with; what it must be answered, and how it must be counted.
@@ -328,182 +326,4 @@ async fn a_type_outside_the_nine_is_kept() {
     assert_eq!(event.header("ce-type"), "com.instagram.unknown");
     assert_eq!(event.body["raw"], news);
     assert_eq!(streams.count(DEAD_LETTERS).await, 0);
-}
-
-#[tokio::test]
-async fn the_handshake_answers_whoever_knows_the_token() {
-    let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database).start().await;
-    let ask = async |query: &str| {
-        let answer = http::get(&format!("{}?{query}", service.webhook())).await;
-        answer.expect("an answer")
-    };
-
-    for hub in ["hub.", "hub_"] {
-        let answer = ask(&format!(
-            "{hub}mode=subscribe&{hub}verify_token={VERIFY_TOKEN}&{hub}challenge=1158%3Cb%3E"
-        ))
-        .await;
-        assert_eq!((answer.status, answer.body.as_str()), (200, "1158<b>"));
-        let content_type = answer.header("content-type").expect("a content type");
-        assert!(content_type.starts_with("text/plain"), "{content_type}");
-    }
-    for (query, status) in [
-        (
-            "hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1",
-            403,
-        ),
-        ("hub.mode=subscribe&hub.verify_token=&hub.challenge=1", 403),
-        (
-            &format!("hub.mode=unsubscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1"),
-            403,
-        ),
-        (
-            &format!("hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}"),
-            400,
-        ),
-        (
-            &format!("hub.verify_token={VERIFY_TOKEN}&hub.challenge=1"),
-            400,
-        ),
-        ("hub.mode=subscribe&hub.challenge=1", 400),
-        ("", 400),
-    ] {
-        let answer = ask(query).await;
-        assert_eq!(answer.status, status, "{query}: {answer:?}");
-        assert_says_no_secret(&answer);
-    }
-}
-
-#[tokio::test]
-async fn past_the_load_limit_deliveries_are_told_to_come_again() {
-    let database = TestDatabase::sqlite().await;
-    let setup = Setup::managed(&database).set("server.max_waiting_deliveries", 2);
-    let service = setup.start().await;
-
-    let mut open = Vec::new();
-    for number in 0..2 {
-        let body = one_comment(&format!("held-{number}"));
-        let head = format!(
-            "POST /api/instagram/webhooks HTTP/1.1\r\n{SIGNATURE}: {}\r\nContent-Length: {}",
-            signature(SECRETS[0], &body),
-            body.len()
-        );
-        let mut request = RawRequest::start(service.address(), &head).await;
-        request.write(&body[..20]).await;
-        open.push((request, body));
-    }
-    let unsigned = Case {
-        headers: Vec::new(),
-        ..Case::signed("unsigned", "{}", 503, "overloaded")
-    };
-    let overloaded = eventually("the limit is reached", async || {
-        match unsigned.post(&service).await {
-            answer if answer.status == 503 => Ok(answer),
-            answer => Err(format!("{answer:?}")),
-        }
-    })
-    .await;
-    assert_retry_after(&overloaded);
-    let late = service.post(&one_comment("late")).await;
-    assert_eq!(late.status, 503);
-    assert_eq!(service.metrics().await.deliveries("overloaded"), 2);
-
-    for (mut request, body) in open {
-        request.write(&body[20..]).await;
-        let (status, answer) = request.answer().await;
-        assert_eq!(status, 200, "{answer}");
-    }
-    assert_eq!(service.post(&one_comment("late")).await.status, 200);
-    service.streams().await.drained().await;
-    assert_eq!(rows(&service).await.len(), 3);
-}
-
-fn assert_retry_after(answer: &Answer) {
-    let seconds = answer
-        .header("retry-after")
-        .and_then(|value| value.parse::<u32>().ok());
-    assert!(seconds.is_some_and(|seconds| seconds > 0), "{answer:?}");
-}
-
-#[tokio::test]
-async fn while_nats_is_away_deliveries_are_told_to_come_again() {
-    let database = TestDatabase::sqlite().await;
-    let mut nats = NatsServer::start().await;
-    let setup = Setup::external(&nats, &database).set("server.accept_timeout", "1s");
-    let service = setup.start().await;
-    assert_eq!(service.post(&one_comment("before")).await.status, 200);
-
-    nats.kill().await;
-    let body = one_comment("meanwhile");
-    let asked = std::time::Instant::now();
-    let answer = service.post(&body).await;
-    assert_eq!(answer.status, 503, "{answer:?}");
-    assert!(
-        asked.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        asked.elapsed()
-    );
-    assert_retry_after(&answer);
-    assert_eq!(service.metrics().await.deliveries("unavailable"), 1);
-    let (status, readiness) = service.readiness().await;
-    assert_eq!(
-        (status, &readiness["nats"]),
-        (503, &json!("disconnected")),
-        "{readiness}"
-    );
-
-    nats.start_again().await;
-    service.deliver(&body).await;
-    eventually_true("it is ready again", async || {
-        service.readiness().await.0 == 200
-    })
-    .await;
-    let streams = Streams::connect(&nats.url()).await;
-    streams.drained().await;
-    let database = service.database().await;
-    let firsts = webhook_event::Entity::find()
-        .count(&database)
-        .await
-        .unwrap();
-    assert!(firsts >= 2, "{firsts}");
-    let comments = entity::comment::Entity::find().count(&database).await;
-    assert_eq!(comments.unwrap(), 2, "each is stored once");
-}
-
-#[tokio::test]
-async fn a_full_journal_takes_nothing_and_loses_nothing() {
-    let database = TestDatabase::sqlite().await;
-    let setup = Setup::managed(&database).set("stream.max_bytes", 1024 * 1024);
-    let service = setup.start().await;
-    let long = "x".repeat(100_000);
-    let mut accepted = 0;
-    let refused = loop {
-        let body = changes(
-            ACCOUNT,
-            &[json!({ "field": format!("news_{accepted}"), "value": { "text": long } })],
-        );
-        match service.post(&body.to_string()).await {
-            answer if answer.status == 200 => accepted += 1,
-            answer => break answer,
-        }
-        assert!(accepted < 20, "a stream of 1 MiB holds it all");
-    };
-    assert_eq!(refused.status, 503, "{refused:?}");
-    assert_retry_after(&refused);
-    assert_eq!(service.metrics().await.deliveries("unavailable"), 1);
-    eventually("/readyz says that the journal is full", async || {
-        let (status, readiness) = service.readiness().await;
-        if status == 503 && readiness["reasons"].to_string().contains("full") {
-            Ok(())
-        } else {
-            Err(readiness.to_string())
-        }
-    })
-    .await;
-    let streams = service.streams().await;
-    assert_eq!(streams.count(DELIVERIES).await, accepted);
-    // The events' stream is as small: what does not fit there waits in the journal.
-    let events = streams.count(EVENTS).await;
-    assert!(events <= accepted, "{events} of {accepted}");
 }

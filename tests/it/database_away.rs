@@ -10,7 +10,8 @@ use crate::support::{
     payloads::{one_comment, one_mention},
     postgres::TestDatabase,
     proxy::Proxy,
-    service::{STOPS_WITHIN, Service, Setup},
+    service::{STOPS_WITHIN, Service},
+    setup::Setup,
 };
 
 #[tokio::test]

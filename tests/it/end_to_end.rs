@@ -9,7 +9,8 @@ use crate::support::{
     eventually::eventually,
     nats::{NatsServer, own_consumers},
     postgres::TestDatabase,
-    service::{STOPS_WITHIN, Service, Setup},
+    service::{STOPS_WITHIN, Service},
+    setup::Setup,
     simulator::{Simulator, deliveries},
 };
 

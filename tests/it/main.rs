@@ -4,8 +4,10 @@
 
 mod accounts;
 mod bad_input;
+mod come_again;
 mod database_away;
 mod end_to_end;
+mod handshake;
 mod managed_server;
 mod migrations;
 mod roles;

@@ -5,7 +5,7 @@ use igstream::stream::names::{DELIVERIES, EVENTS};
 use sea_orm::EntityTrait;
 
 use crate::support::{
-    nats::NatsServer, payloads::one_comment, postgres::TestDatabase, service::Setup,
+    nats::NatsServer, payloads::one_comment, postgres::TestDatabase, setup::Setup,
 };
 
 #[tokio::test]

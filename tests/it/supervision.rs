@@ -11,7 +11,8 @@ use crate::support::{
     nats::NatsServer,
     payloads::{ACCOUNT, changes, comment, one_comment, one_mention},
     postgres::TestDatabase,
-    service::{STOPS_WITHIN, Service, Setup, signal_process},
+    service::{STOPS_WITHIN, Service, signal_process},
+    setup::Setup,
 };
 
 const RESTARTS: &str = "instagram_actor_restarts_total";

@@ -13,7 +13,7 @@ use crate::support::{
     eventually::eventually_true,
     nats::{NatsServer, Streams, own_consumers},
     postgres::TestDatabase,
-    service::Setup,
+    setup::Setup,
 };
 
 const DAY: Duration = Duration::from_hours(24);

@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod rows;
 pub mod schema_dump;
 pub mod service;
+pub mod setup;
 pub mod simulator;
 
 /// Every test twice, given an empty `TestDatabase`: of `PostgreSQL` and of `SQLite`.

@@ -1,7 +1,6 @@
 //! igstream as a process.
 
 use std::{
-    collections::BTreeMap,
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,7 +12,6 @@ use reqwest::header::CONTENT_TYPE;
 use rustix::process::{Pid, Signal, kill_process};
 use sea_orm::DatabaseConnection;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
     time::timeout,
@@ -21,115 +19,15 @@ use tokio::{
 
 use super::{
     eventually::eventually,
-    http::{self, Answer, SECRETS, VERIFY_TOKEN, client, signature},
+    http::{self, Answer, SECRETS, client, signature},
     metrics::Metrics,
-    nats::{NatsServer, Streams, server_binary},
-    ports::free_address,
-    postgres::{TestDatabase, connect},
+    nats::Streams,
+    postgres::connect,
+    setup::Setup,
 };
 
 /// The contract: a stop takes so long at most.
 pub const STOPS_WITHIN: Duration = Duration::from_secs(30);
-
-/// How an igstream is to be started.
-pub struct Setup {
-    home: TempDir,
-    settings: BTreeMap<String, String>,
-    environment: BTreeMap<String, String>,
-    roles: Option<&'static str>,
-}
-
-impl Setup {
-    /// With a nats-server of igstream's own.
-    pub fn managed(database: &TestDatabase) -> Self {
-        let setup = Self::new(database);
-        let data_dir = setup.data_dir();
-        setup
-            .set("nats.mode", "managed")
-            .set("nats.listen", free_address())
-            .set("nats.server_binary", server_binary().display())
-            .set("nats.data_dir", data_dir.display())
-    }
-
-    /// With a nats-server that somebody else runs.
-    pub fn external(nats: &NatsServer, database: &TestDatabase) -> Self {
-        Self::new(database)
-            .set("nats.mode", "external")
-            .set("nats.url", nats.url())
-    }
-
-    fn new(database: &TestDatabase) -> Self {
-        let setup = Self {
-            home: TempDir::with_prefix("igstream_test_").expect("a temporary directory"),
-            settings: BTreeMap::new(),
-            environment: BTreeMap::new(),
-            roles: None,
-        };
-        setup
-            .set("server.bind", free_address())
-            .set("metrics.bind", free_address())
-            .set("instagram.app_secrets", SECRETS.join(","))
-            .set("instagram.verify_token", VERIFY_TOKEN)
-            .set("database.url", database.url())
-            .set("accounts.auto_register", true)
-            // The server reserves it.
-            .set("stream.max_bytes", 128 * 1024 * 1024)
-            .set("log.format", "text")
-    }
-
-    /// A key of the configuration, as in its file.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "reads better where it is called"
-    )]
-    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
-        self.settings.insert(key.to_owned(), value.to_string());
-        self
-    }
-
-    /// A variable of the environment.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    pub fn roles(mut self, roles: &'static str) -> Self {
-        self.roles = Some(roles);
-        self
-    }
-
-    /// Starts it, and returns when it is ready.
-    pub async fn start(self) -> Service {
-        let mut service = self.not_started();
-        service.start_again().await;
-        service
-    }
-
-    /// Starts it, and waits for it to give up: its exit code and what it said.
-    pub async fn gives_up(self) -> (Option<i32>, String) {
-        let mut service = self.not_started();
-        service.spawn();
-        let code = service.ended().await;
-        (code, service.log())
-    }
-
-    /// Starts nothing: for other commands than `serve`.
-    pub fn not_started(self) -> Service {
-        Service {
-            setup: self,
-            process: None,
-        }
-    }
-
-    fn address(&self, key: &str) -> SocketAddr {
-        self.settings[key].parse().expect("an address")
-    }
-
-    /// Where its own nats-server stores.
-    fn data_dir(&self) -> PathBuf {
-        self.home.path().join("nats")
-    }
-}
 
 /// An igstream that runs, or ran. It goes with this value, and its nats-server with it.
 pub struct Service {
@@ -138,6 +36,13 @@ pub struct Service {
 }
 
 impl Service {
+    pub(super) fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            process: None,
+        }
+    }
+
     /// Starts it with the settings and directories it had, and returns when it is ready.
     pub async fn start_again(&mut self) {
         self.spawn();
@@ -229,7 +134,7 @@ impl Service {
         signal_process(process.id().expect("it runs"), signal);
     }
 
-    async fn ended(&mut self) -> Option<i32> {
+    pub(super) async fn ended(&mut self) -> Option<i32> {
         let mut process = self.process.take().expect("a process");
         let ended = timeout(2 * STOPS_WITHIN, process.wait()).await;
         let Ok(status) = ended else {
