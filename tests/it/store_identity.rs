@@ -22,6 +22,7 @@ on_both!(
     a_second_telling_later_is_a_duplicate_and_changes_nothing,
     a_redelivery_raises_the_sequence_and_nothing_else,
     a_redelivery_in_the_same_batch_counts_once,
+    an_event_that_came_without_its_item_waits_too,
     an_event_of_an_unknown_account_waits_for_it,
     duplicates_of_an_event_without_an_account_go_with_it,
     unknown_accounts_are_made_where_that_is_wanted,
@@ -250,8 +251,8 @@ async fn an_event_of_an_unknown_account_waits_for_it(database: TestDatabase) {
     );
     let adopted = &adoptable[0];
     assert_eq!(
-        (&adopted.event_id, &adopted.data, adopted.origin()),
-        (&event.event_id, &event.data, event.origin())
+        (&adopted.event_id, &adopted.data),
+        (&event.event_id, &event.data)
     );
     assert_eq!(adopted.recipient_ig_id, event.recipient_ig_id);
 
@@ -272,6 +273,28 @@ async fn an_event_of_an_unknown_account_waits_for_it(database: TestDatabase) {
     assert!(messages[0].conversation_id.is_some() && messages[0].raw_data == row.payload);
     assert_eq!(counted(&store).await, 1);
     assert_eq!(store.adoptable(None, 10).await.unwrap().len(), 0);
+}
+
+/// What was too large for a message with its item is all in its data.
+async fn an_event_that_came_without_its_item_waits_too(database: TestDatabase) {
+    let store = empty_store_on(&database).await;
+    let mut event = message("m_1", NOON);
+    event.omit_raw();
+    assert_eq!(put_one(&store, &event).await, Outcome::Unassigned);
+    store.add_account(IG, None).await.unwrap();
+    let adopted = &store.adoptable(None, 10).await.unwrap()[0];
+    assert_eq!(
+        (&adopted.data, &adopted.recipient_ig_id, adopted.raw_omitted),
+        (&event.data, &event.recipient_ig_id, true)
+    );
+    let outcomes = store
+        .store(type_of(adopted), &[once_more(adopted)])
+        .await
+        .unwrap();
+    assert!(is_stored(&outcomes[0], false), "{outcomes:?}");
+    let messages = message::Entity::find().all(store.database()).await.unwrap();
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].text.is_some() && messages[0].raw_data.is_none());
 }
 
 async fn duplicates_of_an_event_without_an_account_go_with_it(database: TestDatabase) {
