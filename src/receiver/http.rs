@@ -23,7 +23,6 @@ use super::limits::Limits;
 use crate::instagram::delivery::{Delivery, GrammarError, Verified};
 use crate::instagram::signature::{AppSecrets, SIGNATURE_HEADER, SignatureError};
 use crate::stream::Connection;
-use crate::stream::connection::PAYLOAD_MARGIN_BYTES;
 use crate::telemetry::metrics::{AcceptMetrics, Outcome};
 
 /// Where Instagram posts.
@@ -126,12 +125,7 @@ async fn receive(
     arrived: Instant,
 ) -> Result<(), Refusal> {
     let received_at = Utc::now();
-    let limit = state.body_limit.min(
-        state
-            .connection
-            .max_payload()
-            .saturating_sub(PAYLOAD_MARGIN_BYTES),
-    );
+    let limit = state.body_limit.min(state.connection.largest_body());
     let length = announced_length(headers).unwrap_or(limit);
     if length > limit {
         return Err(Refusal::TooLarge(limit));

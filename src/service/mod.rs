@@ -139,6 +139,7 @@ impl Service {
         let topology = Topology::new(stream_settings(&config))?;
         pipeline::ensure_what_can_be(&topology, &connection).await?;
         set_durability(config.nats.durability());
+        tell_lower_limit(&config, &connection);
 
         let mut service = Self {
             supervisor,
@@ -314,6 +315,19 @@ fn register_metrics() -> Result<PrometheusHandle, ServiceError> {
         .collect();
     metrics::register(&names);
     Ok(recorder)
+}
+
+/// The lower of two limits is the one that counts: whoever raises the other
+/// would wait in vain.
+fn tell_lower_limit(config: &Config, connection: &Connection) {
+    let (limit, largest) = (config.server.body_limit_bytes, connection.largest_body());
+    if largest < limit {
+        warn!(
+            body_limit_bytes = limit,
+            largest_body_bytes = largest,
+            "bodies are refused from the NATS server's `max_payload` less 64 KiB on, which is lower than `server.body_limit_bytes`"
+        );
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {

@@ -17,7 +17,7 @@ const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// What a message of the journal may weigh less than the server's `max_payload`.
-pub const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
+const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
 
 /// How to reach NATS.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +99,13 @@ impl Connection {
     #[must_use]
     pub fn max_payload(&self) -> usize {
         self.publishing.server_info().max_payload
+    }
+
+    /// The largest body of a delivery that a message of the journal can hold, in
+    /// bytes.
+    #[must_use]
+    pub fn largest_body(&self) -> usize {
+        self.max_payload().saturating_sub(PAYLOAD_MARGIN_BYTES)
     }
 
     /// Whether the client that publishes is connected now.
