@@ -36,7 +36,7 @@ use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
 use crate::telemetry::metrics::{AcceptMetrics, set_durability};
 use crate::telemetry::{metrics, server};
-use crate::watch::{adopter, sampler};
+use crate::watch::{adopter, purger, sampler};
 
 /// How long the nats-server may take to stop: with `server.shutdown_timeout` it
 /// is less than the 30 s after which orchestrators kill.
@@ -239,6 +239,7 @@ impl Service {
             handles: roles.contains(&Role::Handlers),
             store: store_options(&self.config),
             migrate: self.config.database.migrate_on_start,
+            keep: self.config.stream.keep(),
             handlers: handler_settings(&self.config),
             stopping: self.stopping.clone(),
             fatal,
@@ -282,7 +283,7 @@ impl Service {
         let handlers = types::with_unknown().map(|event_type| event_type.name);
         let order = vec![
             vec![pipeline::NAME, receiver::NAME],
-            vec![publisher::NAME, adopter::NAME],
+            vec![publisher::NAME, adopter::NAME, purger::NAME],
             handlers.chain([sampler::NAME]).collect(),
         ];
         let drained = self

@@ -18,7 +18,7 @@ use crate::stream::consumer::Pull;
 use crate::stream::names::EVENTS;
 use crate::stream::topology::{Topology, TopologyError};
 use crate::supervisor::{Board, Child, SupervisorMessage, Turn, Worker, worker};
-use crate::watch::adopter;
+use crate::watch::{adopter, purger};
 
 /// The actor's name.
 pub(super) const NAME: &str = "pipeline";
@@ -37,6 +37,7 @@ pub(super) struct Plan {
     pub(super) handles: bool,
     pub(super) store: StoreOptions,
     pub(super) migrate: bool,
+    pub(super) keep: Duration,
     pub(super) handlers: HandlerSettings,
     pub(super) stopping: CancellationToken,
     pub(super) fatal: mpsc::Sender<String>,
@@ -138,6 +139,12 @@ impl Builder {
             .await?;
         self.plan.board.running(store::NAME);
         let intakes = self.ensure_intakes().await?;
+        self.keep(purger::child(
+            &self.plan.connection,
+            &self.plan.topology,
+            &self.plan.board,
+            self.plan.keep,
+        )?);
         self.start_publisher().await?;
         if self.plan.handles {
             self.start_handlers(&store, &intakes);

@@ -10,6 +10,7 @@ mod end_to_end;
 mod handshake;
 mod managed_server;
 mod migrations;
+mod purger;
 mod roles;
 mod store;
 mod store_failures;
