@@ -36,7 +36,7 @@ pub(super) fn of(
             } => {
                 let stored = announce::stored(event, *account_id, rows, max_payload)?;
                 all.stored.push(stored);
-                if *again || message.redelivered {
+                if *again || message.deliveries > 1 {
                     all.freshness = Freshness::Repeated;
                 }
             }

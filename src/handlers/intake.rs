@@ -19,6 +19,8 @@ const WAIT: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(50);
 /// How often to look, in turns that found events.
 const GLANCE_EVERY: u32 = 16;
+/// So often an event is tried together with others.
+const UNSUSPECTED_DELIVERIES: i64 = 3;
 /// What is no event waits for a program that knows what it is.
 const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
 
@@ -37,13 +39,41 @@ pub struct Batch {
     pub events: Vec<Incoming>,
     /// Their messages, in the same order.
     pub messages: Vec<Unsettled>,
+    /// Whether this is one event that was delivered so often that it may be what
+    /// ended its handler, or the whole process, each time.
+    pub is_suspect: bool,
 }
 
 /// A message that is still to be acknowledged or put back.
 pub struct Unsettled {
-    /// Whether `JetStream` had delivered it before.
-    pub redelivered: bool,
+    /// How often `JetStream` has delivered it; more than once after a crash, an
+    /// outage or a failed attempt.
+    pub deliveries: i64,
     message: Message,
+}
+
+impl Batch {
+    /// The events that were not delivered often, together; then each of the
+    /// others alone, so that it takes none of the others with it.
+    #[must_use]
+    pub fn parts(self) -> Vec<Self> {
+        let mut together = Self::default();
+        let mut alone = Vec::new();
+        for (event, message) in self.events.into_iter().zip(self.messages) {
+            if message.deliveries > UNSUSPECTED_DELIVERIES {
+                alone.push(Self {
+                    events: vec![event],
+                    messages: vec![message],
+                    is_suspect: true,
+                });
+            } else {
+                together.events.push(event);
+                together.messages.push(message);
+            }
+        }
+        let together = Some(together).filter(|batch| !batch.events.is_empty());
+        together.into_iter().chain(alone).collect()
+    }
 }
 
 impl Intake {
@@ -96,7 +126,7 @@ async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
                     reprocess,
                 });
                 batch.messages.push(Unsettled {
-                    redelivered: delivered > 1,
+                    deliveries: delivered,
                     message,
                 });
             }

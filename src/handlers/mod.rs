@@ -105,7 +105,7 @@ impl Worker for Handler {
                 self.well();
                 Ok(())
             }
-            Ok(batch) => self.process_or_put_back(&batch).await,
+            Ok(batch) => self.process_parts(batch).await,
             Err(error) => self.rest(&error, &[]).await,
         };
         match finished {
@@ -119,24 +119,34 @@ impl Worker for Handler {
 impl Handler {
     /// What a batch is not through with goes back at once: without a word it
     /// would come again only after the consumer's acknowledgement wait.
-    async fn process_or_put_back(&mut self, batch: &Batch) -> Result<(), Unfinished> {
-        let processed = AssertUnwindSafe(self.process(batch)).catch_unwind().await;
-        if !matches!(processed, Ok(Ok(()))) {
-            for message in &batch.messages {
+    async fn process_parts(&mut self, batch: Batch) -> Result<(), Unfinished> {
+        let mut parts = batch.parts().into_iter();
+        while let Some(part) = parts.next() {
+            let processed = AssertUnwindSafe(self.process(&part)).catch_unwind().await;
+            if matches!(processed, Ok(Ok(()))) {
+                continue;
+            }
+            for message in part
+                .messages
+                .into_iter()
+                .chain(parts.flat_map(|part| part.messages))
+            {
                 message.put_back(FIRST_PAUSE).await;
             }
+            return processed.unwrap_or_else(|panic| {
+                self.counts.panicked();
+                resume_unwind(panic)
+            });
         }
-        processed.unwrap_or_else(|panic| {
-            self.counts.panicked();
-            resume_unwind(panic)
-        })
+        Ok(())
     }
 
     async fn process(&mut self, batch: &Batch) -> Result<(), Unfinished> {
-        #[cfg(debug_assertions)]
-        fault::point(self.event_type.name);
         let started = Instant::now();
-        let outcomes = self.store(&batch.events, &batch.messages).await?;
+        let outcomes = match self.given_up(batch).await? {
+            Some(outcome) => vec![outcome],
+            None => self.store(&batch.events, &batch.messages).await?,
+        };
         let stored_in = started.elapsed();
         let max_payload = self.tools.connection.max_payload();
         let announcements = announcements::of(batch, &outcomes, max_payload)?;
@@ -145,6 +155,24 @@ impl Handler {
         self.counts.add(&batch.events, &outcomes, stored_in);
         self.well();
         Ok(())
+    }
+
+    /// The attempt at a suspect is written down before it is made: if this one
+    /// ends the process, too, it is counted. `Some` when there were enough.
+    async fn given_up(&mut self, batch: &Batch) -> Result<Option<Outcome>, Unfinished> {
+        let most = self.tools.settings.max_attempts;
+        loop {
+            let [event] = batch.events.as_slice() else {
+                return Ok(None);
+            };
+            if !batch.is_suspect {
+                return Ok(None);
+            }
+            match self.tools.store.begin_attempt(event, most).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => self.rest(&error, &batch.messages).await?,
+            }
+        }
     }
 
     /// Stores the events. The world's errors pause the handler and count no
@@ -156,6 +184,8 @@ impl Handler {
         messages: &'a [Unsettled],
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
+            #[cfg(debug_assertions)]
+            fault::point(self.event_type.name, events);
             loop {
                 let error = match self.tools.store.store(self.event_type, events).await {
                     Ok(outcomes) => return Ok(outcomes),

@@ -144,6 +144,7 @@ impl Builder {
             &self.plan.topology,
             &self.plan.board,
             self.plan.keep,
+            &self.plan.stopping,
         )?);
         self.start_publisher().await?;
         if self.plan.handles {

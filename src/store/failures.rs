@@ -17,6 +17,9 @@ use super::generic::{TABLE, insert_duplicates, row_of};
 use super::statements::{Row, column, insert_new, json_array, row};
 use super::{Store, StoreError};
 
+/// What the row of an event says while it is tried for the last times.
+const INTERRUPTED: &str = "its handler, or the whole process, ended while it was processed";
+
 impl Store {
     /// Counts a failed attempt at `incoming`, and says whether it is tried again.
     pub async fn record_failure(
@@ -42,6 +45,30 @@ impl Store {
         }
     }
 
+    /// Counts an attempt at `incoming` that is about to be made. `Some` when there
+    /// were `max_attempts` before: it is dead now, and not tried again.
+    pub async fn begin_attempt(
+        &self,
+        incoming: &Incoming,
+        max_attempts: u32,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let account = incoming.event.ig_account_id.as_str();
+        let accounts = self.accounts_of([account].into_iter()).await?;
+        let mut entry = Entry::new(incoming, accounts.get(account).copied());
+        let writing = self.begin().await?;
+        let on = &writing.transaction;
+        make_failed(on, &mut entry).await?;
+        let most = max_attempts.saturating_add(1);
+        let known = count_attempt(on, &entry, INTERRUPTED, most).await?;
+        count(on, std::slice::from_ref(&entry)).await?;
+        writing.commit().await?;
+        // Without a row that waits it is stored already, or a duplicate: the next
+        // step finds out.
+        Ok(known
+            .and_then(|known| known.outcome())
+            .filter(|outcome| matches!(outcome, Outcome::Dead { .. })))
+    }
+
     async fn record(
         &self,
         entry: &mut Entry<'_>,
@@ -50,11 +77,7 @@ impl Store {
     ) -> Result<Outcome, StoreError> {
         let writing = self.begin().await?;
         let on = &writing.transaction;
-        let failed = [failed_row(entry)];
-        let made = insert_new(on, TABLE, &columns_of::<Entity>(), &failed).await?;
-        if !made.is_empty() {
-            entry.given = u64::from(entry.account_id.is_some());
-        }
+        make_failed(on, entry).await?;
         let outcome = match count_attempt(on, entry, error, max_attempts).await? {
             Some(known) => known.outcome().unwrap_or(Outcome::Discarded),
             None => record_duplicate(on, entry).await?,
@@ -63,6 +86,16 @@ impl Store {
         writing.commit().await?;
         Ok(outcome)
     }
+}
+
+/// Makes a row that waits, if the receipt has none and its event no other.
+async fn make_failed(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<(), DbErr> {
+    let failed = [failed_row(entry)];
+    let made = insert_new(on, TABLE, &columns_of::<Entity>(), &failed).await?;
+    if !made.is_empty() {
+        entry.given = u64::from(entry.account_id.is_some());
+    }
+    Ok(())
 }
 
 fn failed_row(entry: &Entry<'_>) -> Row {

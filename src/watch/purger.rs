@@ -12,6 +12,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, stream};
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor::ActorProcessingErr;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::instagram::types;
@@ -23,8 +24,6 @@ use crate::supervisor::{Board, Child, Turn, Worker, worker};
 pub const NAME: &str = "purger";
 
 const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// A look takes turns of this length, so that the actor can be drained meanwhile.
-const TURN: Duration = Duration::from_secs(1);
 /// The consumer that finds a sequence by its time goes by itself.
 const PROBE_LIFETIME: Duration = Duration::from_secs(5);
 
@@ -34,18 +33,20 @@ pub fn child(
     topology: &Topology,
     board: &Board,
     keep: Duration,
+    stopping: &CancellationToken,
 ) -> Result<Child, TopologyError> {
     let mut consumers = vec![topology.consumer_names("publisher", "")?];
     for event_type in types::with_unknown() {
         consumers.push(topology.consumer_names("handler", event_type.name)?);
     }
-    let (connection, board, consumers) = (connection.clone(), board.clone(), Arc::new(consumers));
+    let (connection, board) = (connection.clone(), board.clone());
+    let (consumers, stopping) = (Arc::new(consumers), stopping.clone());
     Ok(worker(NAME, move || Purger {
         connection: connection.clone(),
         board: board.clone(),
         consumers: consumers.clone(),
         keep,
-        rest: Duration::ZERO,
+        stopping: stopping.clone(),
     }))
 }
 
@@ -54,18 +55,20 @@ struct Purger {
     board: Board,
     consumers: Arc<Vec<ConsumerNames>>,
     keep: Duration,
-    rest: Duration,
+    stopping: CancellationToken,
 }
 
 impl Worker for Purger {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
-        if self.rest.is_zero() {
-            self.rest = LOOK_EVERY;
+        let looked = async {
             self.look().await;
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        // What it leaves half done, the next look does.
+        tokio::select! {
+            () = looked => Ok(Turn::Again),
+            () = self.stopping.cancelled() => Ok(Turn::Done),
         }
-        tokio::time::sleep(TURN).await;
-        self.rest = self.rest.saturating_sub(TURN);
-        Ok(Turn::Again)
     }
 }
 
@@ -78,20 +81,21 @@ impl Purger {
         let context = &self.connection.consume;
         for consumer in self.consumers.iter() {
             match purge_done(context, consumer, cutoff).await {
-                Ok(0) => self.board.running(NAME),
+                Ok(0) => {}
                 Ok(messages) => {
-                    self.board.running(NAME);
                     info!(
                         subject = consumer.filter,
                         messages, "purged what is old and done with"
                     );
                 }
+                // The next would fail of the same.
                 Err(error) => {
                     warn!(subject = consumer.filter, %error, "old messages could not be purged");
-                    self.board.paused(NAME, &error.to_string());
+                    return self.board.paused(NAME, &error.to_string());
                 }
             }
         }
+        self.board.running(NAME);
     }
 }
 

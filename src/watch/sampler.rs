@@ -152,7 +152,9 @@ impl Sampler {
         if is_filling && !warned {
             warn!(
                 stream = name,
-                bytes, max_bytes, "a stream is filling up: raise `stream.max_bytes` or lower `stream.keep_days`"
+                bytes,
+                max_bytes,
+                "a stream is filling up: raise `stream.max_bytes` or lower `stream.keep_days`"
             );
         }
         Ok(())

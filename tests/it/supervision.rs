@@ -1,7 +1,7 @@
 //! Whoever fails is started again, and nobody else notices; whoever is asked to stop finishes what it has.
 
 use entity::{comment, mention};
-use igstream::stream::names::STORED;
+use igstream::stream::names::{DEAD_LETTERS, STORED};
 use rustix::process::Signal;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
@@ -73,6 +73,47 @@ async fn a_handler_that_panics_touches_no_other() {
     let (_, readiness) = service.readiness().await;
     assert_eq!(readiness["actors"]["comment"]["restarts"], 4, "{readiness}");
     assert_eq!(readiness["degraded"], json!({}), "{readiness}");
+}
+
+/// Whatever it is that it does to its handler, it ends dead, and the others do not.
+#[tokio::test]
+#[cfg_attr(
+    not(debug_assertions),
+    ignore = "builds for release have no fault point"
+)]
+async fn an_event_over_which_its_handler_always_panics_ends_dead() {
+    let database = TestDatabase::sqlite().await;
+    let setup = Setup::managed(&database).env("IGSTREAM_FAULT", "panic:comment:on:poison");
+    let service = setup.start().await;
+    let comments = [comment("first"), comment("poison"), comment("third")];
+    service
+        .deliver(&changes(ACCOUNT, &comments).to_string())
+        .await;
+
+    let streams = service.streams().await;
+    streams.drained().await;
+    let database = service.database().await;
+    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 2);
+    assert_eq!(streams.count(STORED).await, 2);
+    let dead = streams.messages(DEAD_LETTERS).await;
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].text("event_id").contains("poison"));
+    assert!(
+        dead[0]
+            .text("error")
+            .contains("ended while it was processed")
+    );
+    let metrics = service.metrics().await;
+    assert_eq!(
+        metrics.count(
+            "instagram_webhook_dead_letters_total",
+            &[("event_type", "comment")]
+        ),
+        1
+    );
+    service.deliver(&one_comment("later")).await;
+    streams.drained().await;
+    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 3);
 }
 
 #[tokio::test]
