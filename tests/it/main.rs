@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod accounts_removed;
 mod bad_input;
 mod come_again;
 mod database_away;
