@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod migrate;
+pub mod send;
 pub mod serve;
 pub mod simulate;
 
@@ -35,6 +36,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Play Instagram against a running service
     Simulate(simulate::SimulateArgs),
+    /// Sign payload files and post them, to try one payload
+    Send(send::SendArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -64,6 +67,7 @@ impl Cli {
                     .collect();
                 simulate::run(&args, &secrets).await
             }
+            Command::Send(args) => send::run(&args, &config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

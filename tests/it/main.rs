@@ -12,6 +12,7 @@ mod handshake;
 mod managed_server;
 mod migrations;
 mod roles;
+mod send;
 mod store;
 mod store_failures;
 mod store_identity;
