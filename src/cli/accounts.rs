@@ -68,7 +68,8 @@ pub async fn run(args: &AccountsArgs, store: &Store) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn account_id(given: &str) -> Result<String, String> {
+/// An account's id as Instagram sends it.
+pub(super) fn account_id(given: &str) -> Result<String, String> {
     let is_id = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic());
     if is_id && column_id(given) == given {
         Ok(given.to_owned())

@@ -5,6 +5,8 @@ pub mod migrate;
 pub mod send;
 pub mod serve;
 pub mod simulate;
+pub mod tail;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Sign payload files and post them, to try one payload
     Send(send::SendArgs),
+    /// Show events as they are stored, one a line
+    Tail(tail::TailArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -68,6 +72,7 @@ impl Cli {
                 simulate::run(&args, &secrets).await
             }
             Command::Send(args) => send::run(&args, &config).await,
+            Command::Tail(args) => tail::run(&args, &config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

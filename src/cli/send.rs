@@ -12,6 +12,7 @@ use clap::Args;
 use url::Url;
 use uuid::Uuid;
 
+use super::terminal::printable;
 use crate::config::Config;
 use crate::instagram::delivery::check_grammar;
 use crate::instagram::{Delivery, Event, understand};
@@ -76,7 +77,11 @@ async fn send(post: &SinglePost, file: &Path) -> anyhow::Result<u16> {
         writeln!(out, "  {line}")?;
     }
     let Reply { status, body } = post.post(body).await?;
-    writeln!(out, "  answered {status}: {}", printable(&body))?;
+    writeln!(
+        out,
+        "  answered {status}: {}",
+        printable(&String::from_utf8_lossy(&body))
+    )?;
     Ok(status)
 }
 
@@ -114,7 +119,7 @@ fn meaning(body: &[u8]) -> Vec<String> {
 }
 
 fn line(event: &Event) -> String {
-    let place = printable(event.place.as_bytes());
+    let place = printable(&event.place);
     match event.malformed() {
         Some(reason) => format!("{place}: malformed, would be a dead letter: {reason}"),
         None => format!("{place}: {} {}", event.event_type, event.event_id),
@@ -138,19 +143,6 @@ fn webhook_at(bind: SocketAddr) -> String {
     format!("http://{}{PATH}", SocketAddr::new(ip, bind.port()))
 }
 
-/// On one line, and without what a terminal would obey.
-fn printable(text: &[u8]) -> String {
-    const LONGEST: usize = 2000;
-    let text = String::from_utf8_lossy(text);
-    let text = text.trim().chars().take(LONGEST);
-    text.flat_map(|c| {
-        let escaped = c.is_control().then(|| c.escape_default());
-        let plain = escaped.is_none().then_some(c);
-        escaped.into_iter().flatten().chain(plain)
-    })
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -165,10 +157,5 @@ mod tests {
         ] {
             assert_eq!(webhook_at(bind.parse().unwrap()), url);
         }
-    }
-
-    #[test]
-    fn a_terminal_obeys_nothing_of_what_came_back() {
-        assert_eq!(printable(b"\x1b[31mred\r\n\n"), "\\u{1b}[31mred");
     }
 }

@@ -23,5 +23,6 @@ mod store_values;
 mod supervision;
 mod support;
 mod tables;
+mod tail;
 mod topology;
 mod understanding;
