@@ -8,11 +8,12 @@ use serde_json::json;
 
 use crate::instagram::identity::column_id;
 use crate::store::Store;
+use crate::store::accounts::{Added, Removed};
 
 /// The arguments of `igstream accounts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  igstream accounts add 17841405822304914 --username shop\n  igstream accounts list --json"
+    after_help = "Examples:\n  igstream accounts add 17841405822304914 --username shop\n  igstream accounts list --json\n  igstream accounts remove 17841405822304914"
 )]
 pub struct AccountsArgs {
     #[command(subcommand)]
@@ -31,6 +32,13 @@ enum Command {
         #[arg(long)]
         username: Option<String>,
     },
+    /// Expect nothing more of an account; what was stored of it stays
+    #[command(after_help = REMOVE_HELP)]
+    Remove {
+        /// The professional account's id, as in `accounts list`
+        #[arg(value_parser = account_id)]
+        ig_account_id: String,
+    },
     /// Every account
     #[command(after_help = "Example:\n  igstream accounts list --json")]
     List {
@@ -40,9 +48,17 @@ enum Command {
     },
 }
 
+const REMOVE_HELP: &str = "\
+Example:
+  igstream accounts remove 17841405822304914
+
+Nothing is deleted. What comes of the account from now on is kept as unassigned, also with
+accounts.auto_register, and is processed once the account is added again.";
+
 /// Runs the command.
 pub async fn run(args: &AccountsArgs, store: &Store) -> anyhow::Result<ExitCode> {
     match &args.command {
+        Command::Remove { ig_account_id } => return remove(store, ig_account_id).await,
         Command::Add {
             ig_account_id,
             username,
@@ -52,7 +68,8 @@ pub async fn run(args: &AccountsArgs, store: &Store) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn account_id(given: &str) -> Result<String, String> {
+/// An account's id as Instagram sends it.
+pub(super) fn account_id(given: &str) -> Result<String, String> {
     let is_id = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic());
     if is_id && column_id(given) == given {
         Ok(given.to_owned())
@@ -66,11 +83,29 @@ fn account_id(given: &str) -> Result<String, String> {
 
 async fn add(store: &Store, ig_account_id: &str, username: Option<&str>) -> anyhow::Result<()> {
     let added = store.add_account(ig_account_id, username).await?;
-    println!(
-        "account {ig_account_id} {}",
-        if added { "added" } else { "is there already" }
-    );
+    let became = match added {
+        Added::New => "added",
+        Added::Again => "added again: what waited for it is processed",
+        Added::Already => "is there already",
+    };
+    println!("account {ig_account_id} {became}");
     Ok(())
+}
+
+async fn remove(store: &Store, ig_account_id: &str) -> anyhow::Result<ExitCode> {
+    match store.remove_account(ig_account_id).await? {
+        Removed::Now => println!(
+            "account {ig_account_id} removed: its rows stay, and what comes of it is kept as unassigned"
+        ),
+        Removed::Before => println!("account {ig_account_id} is removed already"),
+        Removed::Unknown => {
+            eprintln!(
+                "igstream: no account {ig_account_id}: `igstream accounts list` shows those there are"
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {

@@ -2,8 +2,11 @@
 
 pub mod accounts;
 pub mod migrate;
+pub mod send;
 pub mod serve;
 pub mod simulate;
+pub mod tail;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +38,10 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Play Instagram against a running service
     Simulate(simulate::SimulateArgs),
+    /// Sign payload files and post them, to try one payload
+    Send(send::SendArgs),
+    /// Show events as they are stored, one a line
+    Tail(tail::TailArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -64,6 +71,8 @@ impl Cli {
                     .collect();
                 simulate::run(&args, &secrets).await
             }
+            Command::Send(args) => send::run(&args, &config).await,
+            Command::Tail(args) => tail::run(&args, &config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

@@ -16,6 +16,7 @@
 //! - [`traffic`]: deliveries and repeats; [`invalid`]: what must not be accepted
 //! - [`delivery`]: the bytes, and what must become of each event in them
 //! - [`signer`], [`player`], `post`: sending them at a pace, again if need be
+//! - [`single`]: one payload of somebody's own
 //! - [`ledger`], [`summary`]: telling what happened
 
 pub mod cast;
@@ -32,6 +33,7 @@ mod post;
 mod report;
 pub mod shapes;
 pub mod signer;
+pub mod single;
 pub mod summary;
 pub mod traffic;
 pub mod wire;
@@ -40,8 +42,9 @@ pub use delivery::{Delivery, Expectation, Told};
 pub use kind::Kind;
 pub use ledger::Ledger;
 pub use player::{End, Play, play};
-pub use post::PlayError;
+pub use post::{PlayError, Reply};
 pub use signer::Signer;
+pub use single::SinglePost;
 pub use summary::Summary;
 pub use traffic::{Traffic, TrafficPlan};
 

@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use reqwest::{
-    Client, Url,
+    Body, Client, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT},
     redirect::Policy,
 };
@@ -108,25 +108,43 @@ impl Poster {
     }
 
     async fn post(&self, delivery: &Delivery) -> reqwest::Result<u16> {
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .body(delivery.body.clone());
         let signature = self
             .signer
             .header(delivery.number, delivery.signing, &delivery.body);
-        if let Some(signature) = signature {
-            request = request.header("x-hub-signature-256", signature);
-        }
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        // Only an answer read to its end leaves the connection to the next delivery.
-        response.bytes().await?;
-        Ok(status)
+        let reply = exchange(&self.client, &self.url, delivery.body.clone(), signature).await?;
+        Ok(reply.status)
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, PlayError> {
+/// What came back for one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Posts `body` as Instagram does. Reads the answer to its end: only then is the connection free for the
+/// next delivery.
+pub(super) async fn exchange(
+    client: &Client,
+    url: &Url,
+    body: impl Into<Body>,
+    signature: Option<String>,
+) -> reqwest::Result<Reply> {
+    let mut request = client.post(url.clone()).body(body);
+    if let Some(signature) = signature {
+        request = request.header("x-hub-signature-256", signature);
+    }
+    let response = request.send().await?;
+    Ok(Reply {
+        status: response.status().as_u16(),
+        body: response.bytes().await?.to_vec(),
+    })
+}
+
+pub(super) fn parse_url(text: &str) -> Result<Url, PlayError> {
     let wrong = |reason: String| PlayError::Url {
         url: text.to_owned(),
         reason,
@@ -139,7 +157,7 @@ fn parse_url(text: &str) -> Result<Url, PlayError> {
     }
 }
 
-fn client(connections: usize) -> reqwest::Result<Client> {
+pub(super) fn client(connections: usize) -> reqwest::Result<Client> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static("facebookexternalua"));
@@ -153,7 +171,7 @@ fn client(connections: usize) -> reqwest::Result<Client> {
         .build()
 }
 
-fn root_cause(error: &reqwest::Error) -> String {
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::nats::NatsTokens;
+pub use self::nats::{AttachError, attach};
 use crate::api::{HealthState, health_routes};
 use crate::config::{Config, NatsMode, Secret};
 use crate::handlers::HandlerSettings;

@@ -1,4 +1,7 @@
 //! The accounts whose traffic is expected, and their counters.
+//!
+//! An account that was removed keeps its row, and all that was stored of it, but is not active: to what
+//! comes from then on it is unknown, also with `accounts.auto_register`.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,7 +9,10 @@ use chrono::{DateTime, Utc};
 use entity::client_account::{Column, Entity, Model};
 use entity::columns::columns_of;
 use entity::webhook_subscription;
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -28,6 +34,28 @@ static SUBSCRIPTIONS: Table = Table {
     blanked: &[],
 };
 
+/// What became of the wish to expect an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It was not known.
+    New,
+    /// It had been removed.
+    Again,
+    /// It was expected before.
+    Already,
+}
+
+/// What became of the wish to expect nothing more of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It was expected until now.
+    Now,
+    /// It had been removed before.
+    Before,
+    /// It is not known.
+    Unknown,
+}
+
 impl Store {
     /// Every account, by its Instagram id.
     pub async fn accounts(&self) -> Result<Vec<Model>, StoreError> {
@@ -37,27 +65,45 @@ impl Store {
             .await?)
     }
 
-    /// Adds an account; `false` if it was there.
+    /// Adds an account, or expects one again that was removed.
     pub async fn add_account(
         &self,
         ig_account_id: &str,
         username: Option<&str>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Added, StoreError> {
         let mut account = new_account(ig_account_id);
         account.extend(row(json!({ "username": username })));
         let writing = self.begin().await?;
-        let added = insert_new(
-            &writing.transaction,
-            TABLE,
-            &columns_of::<Entity>(),
-            &[account],
-        )
-        .await?;
+        let on = &writing.transaction;
+        let made = insert_new(on, TABLE, &columns_of::<Entity>(), &[account]).await?;
+        let added = if !made.is_empty() {
+            Added::New
+        } else if set_active(on, ig_account_id, true).await? {
+            Added::Again
+        } else {
+            Added::Already
+        };
         writing.commit().await?;
-        Ok(!added.is_empty())
+        Ok(added)
     }
 
-    /// The accounts with these Instagram ids; with `accounts.auto_register`
+    /// Expects nothing more of an account. What was stored of it stays, and what comes of it is kept
+    /// as of an unknown one.
+    pub async fn remove_account(&self, ig_account_id: &str) -> Result<Removed, StoreError> {
+        let writing = self.begin().await?;
+        let on = &writing.transaction;
+        let removed = if set_active(on, ig_account_id, false).await? {
+            Removed::Now
+        } else if is_there(on, ig_account_id).await? {
+            Removed::Before
+        } else {
+            Removed::Unknown
+        };
+        writing.commit().await?;
+        Ok(removed)
+    }
+
+    /// The active accounts with these Instagram ids; with `accounts.auto_register`
     /// those that are missing are made.
     pub(super) async fn accounts_of(
         &self,
@@ -66,9 +112,10 @@ impl Store {
         let wanted: BTreeSet<&str> = ids.filter(|id| !id.is_empty()).collect();
         let mut found = self.find_accounts(&wanted).await?;
         if self.auto_register && found.len() < wanted.len() {
+            let known: BTreeSet<&str> = found.iter().map(ig_id).collect();
             let missing: Vec<Row> = wanted
                 .iter()
-                .filter(|id| !found.contains_key(**id))
+                .filter(|id| !known.contains(**id))
                 .map(|id| new_account(id))
                 .collect();
             let writing = self.begin().await?;
@@ -82,22 +129,47 @@ impl Store {
             writing.commit().await?;
             found = self.find_accounts(&wanted).await?;
         }
-        Ok(found)
-    }
-
-    async fn find_accounts(
-        &self,
-        ids: &BTreeSet<&str>,
-    ) -> Result<HashMap<String, Uuid>, StoreError> {
-        let accounts = Entity::find()
-            .filter(Column::InstagramBusinessAccountId.is_in(ids.iter().copied()))
-            .all(&self.database)
-            .await?;
-        Ok(accounts
+        Ok(found
             .into_iter()
+            .filter(|account| account.active)
             .map(|account| (account.instagram_business_account_id, account.id))
             .collect())
     }
+
+    async fn find_accounts(&self, ids: &BTreeSet<&str>) -> Result<Vec<Model>, StoreError> {
+        Ok(Entity::find()
+            .filter(Column::InstagramBusinessAccountId.is_in(ids.iter().copied()))
+            .all(&self.database)
+            .await?)
+    }
+}
+
+fn ig_id(account: &Model) -> &str {
+    &account.instagram_business_account_id
+}
+
+/// Whether that changed anything.
+async fn set_active(
+    on: &impl ConnectionTrait,
+    ig_account_id: &str,
+    active: bool,
+) -> Result<bool, DbErr> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Active, Expr::value(active))
+        .col_expr(Column::UpdatedAt, Expr::value(Utc::now()))
+        .filter(Column::InstagramBusinessAccountId.eq(ig_account_id))
+        .filter(Column::Active.eq(!active))
+        .exec(on)
+        .await?;
+    Ok(changed.rows_affected > 0)
+}
+
+async fn is_there(on: &impl ConnectionTrait, ig_account_id: &str) -> Result<bool, DbErr> {
+    let account = Entity::find()
+        .filter(Column::InstagramBusinessAccountId.eq(ig_account_id))
+        .one(on)
+        .await?;
+    Ok(account.is_some())
 }
 
 fn new_account(ig_account_id: &str) -> Row {

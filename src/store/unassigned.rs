@@ -49,6 +49,7 @@ impl Store {
             .await?;
         let known: HashMap<String, Uuid> = client_account::Entity::find()
             .filter(client_account::Column::InstagramBusinessAccountId.is_in(waiting))
+            .filter(client_account::Column::Active.eq(true))
             .all(&self.database)
             .await?
             .into_iter()

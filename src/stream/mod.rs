@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod managed;
 pub mod message;
 pub mod names;
+pub mod tail;
 pub mod topology;
 
 pub use connection::{Connection, ConnectionOptions};

@@ -38,16 +38,29 @@ impl Announcement {
     /// `instagram.{events|stored|dead_letters|reprocess}.{type}.{account}`.
     #[must_use]
     pub fn subject(self, event_type: &str, ig_account_id: &str) -> String {
-        let word = match self {
-            Self::Event => "events",
-            Self::Stored => "stored",
-            Self::DeadLetter => "dead_letters",
-            Self::Reprocess => "reprocess",
-        };
+        let word = self.word();
         format!(
             "instagram.{word}.{event_type}.{}",
             subject_token(ig_account_id)
         )
+    }
+
+    /// The subjects of one type or of all, of one account or of all.
+    #[must_use]
+    pub fn filter(self, event_type: Option<&str>, ig_account_id: Option<&str>) -> String {
+        let word = self.word();
+        let event_type = event_type.unwrap_or("*");
+        let account = ig_account_id.map_or_else(|| "*".to_owned(), subject_token);
+        format!("instagram.{word}.{event_type}.{account}")
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Event => "events",
+            Self::Stored => "stored",
+            Self::DeadLetter => "dead_letters",
+            Self::Reprocess => "reprocess",
+        }
     }
 
     /// `CloudEvents`' `type`.

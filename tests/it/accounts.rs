@@ -8,13 +8,12 @@ use entity::{
 use igstream::stream::names::{DEAD_LETTERS, STORED};
 use sea_orm::EntityTrait;
 use serde_json::Value;
-use std::process::Output;
 
 use crate::support::{
     eventually::eventually,
     payloads::{ACCOUNT, changes, comment, one_comment, strange_comment},
     postgres::TestDatabase,
-    service::Service,
+    service::{Service, said},
     setup::Setup,
 };
 
@@ -193,13 +192,4 @@ async fn wrong_usage_and_configuration_end_with_2_and_a_name() {
             said(&refused)
         );
     }
-}
-
-fn said(output: &Output) -> String {
-    let (stdout, stderr) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(stdout),
-        String::from_utf8_lossy(stderr)
-    )
 }

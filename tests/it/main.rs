@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod accounts_removed;
 mod bad_input;
 mod come_again;
 mod database_away;
@@ -12,6 +13,7 @@ mod managed_server;
 mod migrations;
 mod purger;
 mod roles;
+mod send;
 mod store;
 mod store_failures;
 mod store_identity;
@@ -22,5 +24,6 @@ mod store_values;
 mod supervision;
 mod support;
 mod tables;
+mod tail;
 mod topology;
 mod understanding;

@@ -5,6 +5,7 @@ use entity::{
     webhook_subscription,
 };
 use igstream::instagram::Event;
+use igstream::store::accounts::Added;
 use igstream::store::{Outcome, Store};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
@@ -458,9 +459,10 @@ async fn a_conversation_is_one_and_knows_its_latest_message(database: TestDataba
 
 async fn an_account_is_added_once(database: TestDatabase) {
     let store = empty_store_on(&database).await;
-    assert!(store.add_account(IG, Some("shop")).await.unwrap());
-    assert!(!store.add_account(IG, Some("other")).await.unwrap());
-    assert!(store.add_account("0", None).await.unwrap());
+    let add = async |id, username| store.add_account(id, username).await.unwrap();
+    assert_eq!(add(IG, Some("shop")).await, Added::New);
+    assert_eq!(add(IG, Some("other")).await, Added::Already);
+    assert_eq!(add("0", None).await, Added::New);
     let accounts = store.accounts().await.unwrap();
     let names: Vec<_> = accounts
         .iter()

@@ -261,6 +261,16 @@ impl Drop for Service {
     }
 }
 
+/// All that a command said.
+pub fn said(output: &Output) -> String {
+    let (stdout, stderr) = (&output.stdout, &output.stderr);
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(stdout),
+        String::from_utf8_lossy(stderr)
+    )
+}
+
 /// `IGSTREAM__SECTION__KEY`
 fn variable(key: &str) -> String {
     format!("IGSTREAM__{}", key.to_uppercase().replace('.', "__"))
