@@ -1,6 +1,7 @@
 //! The command line: a file a command, each thin.
 
 pub mod accounts;
+pub mod dead_letters;
 pub mod migrate;
 pub mod send;
 pub mod serve;
@@ -42,6 +43,8 @@ enum Command {
     Send(send::SendArgs),
     /// Show events as they are stored, one a line
     Tail(tail::TailArgs),
+    /// What failed for good, why, and the way back
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -73,6 +76,9 @@ impl Cli {
             }
             Command::Send(args) => send::run(&args, &config).await,
             Command::Tail(args) => tail::run(&args, &config).await,
+            Command::DeadLetters(args) => {
+                dead_letters::run(&args, &config, &connect(&config).await?).await
+            }
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

@@ -4,7 +4,7 @@
 use chrono::Utc;
 use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
-use entity::webhook_event::status::{DEAD, RETRYING};
+use entity::webhook_event::status::{DEAD, DISCARDED, RETRYING};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde_json::json;
 
@@ -134,21 +134,31 @@ async fn count_attempt(
         column("receipt", Kind::Uuid),
         column("error", Kind::Text(None)),
         column("most", Kind::Integer),
+        column("once_more", Kind::Boolean),
     ];
     let dialect = Dialect::of(on.get_database_backend());
-    let last = "t.\"processing_attempts\" + 1 >= r.\"most\"";
+    // What is taken up again after its death has all its attempts once more.
+    let attempts = format!(
+        "(CASE WHEN t.\"status\" = '{DEAD}' THEN 1 ELSE t.\"processing_attempts\" + 1 END)"
+    );
+    let last = format!("{attempts} >= r.\"most\"");
     let sql = format!(
-        "UPDATE \"{TABLE}\" AS t SET \"processing_attempts\" = t.\"processing_attempts\" + 1, \
+        "UPDATE \"{TABLE}\" AS t SET \"processing_attempts\" = {attempts}, \
          \"last_processing_error\" = r.\"error\", \"updated_at\" = {now}, \
          \"status\" = CASE WHEN {last} THEN '{DEAD}' ELSE '{RETRYING}' END, \
          \"deaths\" = CASE WHEN {last} THEN t.\"deaths\" + 1 ELSE t.\"deaths\" END \
          FROM ({rows}) AS r WHERE t.\"id\" = r.\"receipt\" AND NOT t.\"processed\" \
+         AND t.\"status\" <> '{DISCARDED}' AND (t.\"status\" <> '{DEAD}' OR r.\"once_more\") \
          RETURNING {KNOWN}",
         now = dialect.now(),
         rows = dialect.rows(&columns),
     );
-    let attempt =
-        row(json!({ "receipt": entry.event.receipt_id, "error": error, "most": max_attempts }));
+    let attempt = row(json!({
+        "receipt": entry.event.receipt_id,
+        "error": error,
+        "most": max_attempts,
+        "once_more": entry.reprocess,
+    }));
     let counted = on
         .query_all_raw(dialect.statement(&sql, json_array(&[attempt], &columns)))
         .await?;

@@ -22,6 +22,7 @@ use crate::instagram::types;
 pub mod accounts;
 mod again;
 mod batch;
+pub mod dead_letters;
 mod dialect;
 mod entry;
 pub mod error;

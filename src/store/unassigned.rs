@@ -60,7 +60,7 @@ impl Store {
 }
 
 /// The event of a row, understood again from what was received.
-fn event_of(row: webhook_event::Model) -> Event {
+pub(super) fn event_of(row: webhook_event::Model) -> Event {
     let mut event = Event {
         receipt_id: row.id,
         event_id: row.event_id,

@@ -39,9 +39,14 @@ pub fn dead_letter(
     )
 }
 
-/// `instagram.reprocess.*`: the event, to be processed once more.
-pub fn reprocess(event: &Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
-    let message_id = format!("reprocess:{}", event.receipt_id);
+/// `instagram.reprocess.*`: the event, to be processed once more. `occasion` says
+/// why: for the same one it goes once within the stream's duplicate window.
+pub fn reprocess(
+    event: &Event,
+    occasion: &str,
+    max_payload: usize,
+) -> Result<Outgoing, serde_json::Error> {
+    let message_id = format!("reprocess:{}:{occasion}", event.receipt_id);
     Outgoing::announcing(
         Announcement::Reprocess,
         message_id,

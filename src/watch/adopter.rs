@@ -75,7 +75,7 @@ impl Adopter {
             let max_payload = self.connection.max_payload();
             let messages = page
                 .iter()
-                .map(|event| reprocess(event, max_payload))
+                .map(|event| reprocess(event, "adopted", max_payload))
                 .collect::<Result<Vec<_>, _>>()?;
             publish_all(&self.connection, &messages, Freshness::Repeated).await?;
             adopted += page.len();

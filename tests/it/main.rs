@@ -7,6 +7,7 @@ mod accounts_removed;
 mod bad_input;
 mod come_again;
 mod database_away;
+mod dead_letters;
 mod end_to_end;
 mod handshake;
 mod managed_server;

@@ -158,9 +158,14 @@ async fn a_retry_of_a_dead_event_can_fail_again(database: TestDatabase) {
     for _ in 0..3 {
         fail(&store, &from_stream(&event, 5)).await;
     }
+    // It has all its attempts once more.
+    for attempts in 1..3 {
+        let outcome = fail(&store, &once_more(&event)).await;
+        assert_eq!(outcome, Outcome::Retry { attempts });
+    }
     let again = Outcome::Dead {
         error: refused().to_string(),
-        attempts: 4,
+        attempts: 3,
         deaths: 2,
     };
     assert_eq!(fail(&store, &once_more(&event)).await, again);
