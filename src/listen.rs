@@ -201,7 +201,7 @@ mod tests {
         let (stop, stopped) = oneshot::channel::<()>();
         let routes = Router::new().route("/", get(|| async { "here" }));
         let server = tokio::spawn(serve(listener, routes, BOUNDS, async {
-            drop(stopped.await)
+            drop(stopped.await);
         }));
         Running {
             address,
