@@ -10,9 +10,12 @@ An IGSTREAM__… variable that is set already wins, such as IGSTREAM__SERVER__BI
 """
 
 import collections
+import itertools
 import json
+import math
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import signal
@@ -31,7 +34,7 @@ FIRST = 5000
 RATE = 100
 INTERVAL = 2.0
 HOME = ROOT / "data" / "demo"
-TERMINAL = sys.stdout.isatty()
+TERMINAL = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Stopped(Exception):
@@ -46,7 +49,8 @@ def main():
         prepare()
         demo(Service(build(), HOME, environment()))
     except Stopped:
-        print("stopped")
+        # On a terminal behind its ^C.
+        print("\nstopped" if TERMINAL else "stopped")
     except BrokenPipeError:
         # Whoever read our lines has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -198,13 +202,16 @@ def settled(service, metrics):
 
 
 class Table:
-    """Redrawn in place on a terminal; a line each time elsewhere."""
+    """Redrawn in place on a terminal, whatever its size; a line each time elsewhere."""
 
     HEAD = ("event type", "received", "stored", "duplicates", "dead", "waiting", "per second")
+    # What is left out first where the terminal is narrow.
+    LEAST_NEEDED = ("per second", "duplicates", "dead", "stored")
 
     def __init__(self, metrics):
         self.last = (time.monotonic(), metrics["received"])
-        self.drawn = 0
+        # How long each line is that stands on the screen.
+        self.drawn = []
 
     def draw(self, metrics):
         now = time.monotonic()
@@ -212,25 +219,47 @@ class Table:
             return
         (then, before), self.last = self.last, (now, metrics["received"])
         rates = {kind: (n - before[kind]) / (now - then) for kind, n in metrics["received"].items()}
-        lines = self.lines(metrics, rates) if TERMINAL else [self.line(metrics, rates)]
-        if self.drawn:
-            sys.stdout.write(f"\x1b[{self.drawn}A\x1b[J")
-        sys.stdout.write("\n".join(lines) + "\n")
+        if TERMINAL:
+            self.redraw(metrics, rates)
+        else:
+            print(self.line(metrics, rates), flush=True)
+
+    def redraw(self, metrics, rates):
+        width, height = terminal_size()
+        lines = self.fitting(metrics, rates, width, height)
+        # A terminal that became narrower has wrapped the lines that stand there.
+        rows = sum(max(1, math.ceil(length / width)) for length in self.drawn)
+        back = f"\x1b[{rows}A\r\x1b[J" if rows else ""
+        sys.stdout.write(back + "\n".join(lines) + "\n")
         sys.stdout.flush()
-        self.drawn = len(lines) if TERMINAL else 0
+        self.drawn = [visible_length(line) for line in lines]
+
+    def fitting(self, metrics, rates, width, height):
+        """The table with as many columns as fit; one line where not even its lines do."""
+        # The last cell stays free: a cursor behind it is in the next line on some terminals.
+        width -= 1
+        table = self.table(metrics, rates)
+        if len(table) >= height:
+            return [self.line(metrics, rates)[:width]]
+        for left_out in range(len(self.LEAST_NEEDED) + 1):
+            wanted = [name not in self.LEAST_NEEDED[:left_out] for name in self.HEAD]
+            lines = columns([tuple(itertools.compress(row, wanted)) for row in table], width)
+            if max(map(visible_length, lines)) < width:
+                break
+        return lines
 
     @staticmethod
     def counts(metrics, kinds):
         return [sum(metrics[column][kind] for kind in kinds)
                 for column in ("received", "stored", "duplicates", "dead", "waiting")]
 
-    def lines(self, metrics, rates):
+    def table(self, metrics, rates):
         table = [self.HEAD]
         for kind in TYPES:
             table.append((kind, *self.counts(metrics, [kind]), f"{rates.get(kind, 0):.0f}"))
         table.append(("journal", "", "", "", "", metrics["waiting"]["journal"], ""))
         table.append(("all", *self.counts(metrics, (*TYPES, "journal")), f"{sum(rates.values()):.0f}"))
-        return columns(table)
+        return table
 
     def line(self, metrics, rates):
         received, stored, duplicates, dead, waits = self.counts(metrics, (*TYPES, "journal"))
@@ -307,16 +336,29 @@ def shown(path):
     return path.relative_to(pathlib.Path.cwd()) if path.is_relative_to(pathlib.Path.cwd()) else path
 
 
-def columns(table):
+def columns(table, width=None):
     """Lines of a table whose first row is the head: the first column to the left, the rest to the right."""
     texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in table]
     widths = [max(len(row[i]) for row in texts if "\x1b" not in row[i]) for i in range(len(table[0]))]
     lines = []
     for row in texts:
         cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-        lines.append("  " + "  ".join(cells).rstrip())
+        lines.append(("  " + "  ".join(cells).rstrip())[:width])
     lines[0] = style("1", lines[0])
     return lines
+
+
+def visible_length(line):
+    return len(re.sub(r"\x1b\[\d*m", "", line))
+
+
+def terminal_size():
+    """As it is now: COLUMNS and LINES, which win elsewhere, do not change with it."""
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return 80, 24
+    return size.columns or 80, size.lines or 24
 
 
 def style(code, text):

@@ -5,6 +5,7 @@
 //! | module | its one job |
 //! |---|---|
 //! | [`receiver`] | HTTP and the actor that makes deliveries durable |
+//! | [`listen`] | HTTP connections: their bound, and an end to each wait |
 //! | [`journal`] | the packed message of deliveries; pure |
 //! | [`publisher`] | the journal becomes one message an event |
 //! | [`instagram`] | what a delivery means; pure |
@@ -27,6 +28,7 @@ pub mod handlers;
 pub mod instagram;
 pub mod journal;
 pub mod lab;
+pub mod listen;
 pub mod publisher;
 pub mod receiver;
 pub mod service;

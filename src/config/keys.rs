@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = &[
         "a whole number of bytes from 1024 to 1099511627776",
     ),
     key("server.max_waiting_deliveries", COUNT),
+    key("server.max_connections", COUNT),
     key("metrics.bind", ADDRESS),
     secret(
         "instagram.app_secrets",

@@ -33,6 +33,9 @@ pub struct Server {
     /// Load limit in number of waiting deliveries.
     #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000_000>")]
     pub max_waiting_deliveries: usize,
+    /// Connections at once.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1_000_000>")]
+    pub max_connections: usize,
 }
 
 /// `[metrics]`: the Prometheus side.

@@ -31,6 +31,10 @@ pub use intake::{Batch, Intake, Unsettled};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long the database may take over a batch, before the handler shows that it
+/// waits and tries again. TCP alone takes a quarter of an hour to notice that
+/// the other side is gone.
+const STORED_WITHIN: Duration = Duration::from_mins(1);
 
 /// What `handlers.*` says.
 #[derive(Debug, Clone)]
@@ -91,6 +95,13 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Unfinished {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// What was stored after all is found stored the next time: a receipt has one row.
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(STORED_WITHIN, work)
+        .await
+        .unwrap_or(Err(StoreError::TooLate(STORED_WITHIN)))
 }
 
 impl Worker for Handler {
@@ -187,7 +198,8 @@ impl Handler {
             #[cfg(debug_assertions)]
             fault::point(self.event_type.name, events);
             loop {
-                let error = match self.tools.store.store(self.event_type, events).await {
+                let stored = self.tools.store.store(self.event_type, events);
+                let error = match in_time(stored).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
@@ -216,7 +228,7 @@ impl Handler {
         self.counts.failed(event, error);
         let most = self.tools.settings.max_attempts;
         loop {
-            match self.tools.store.record_failure(event, error, most).await {
+            match in_time(self.tools.store.record_failure(event, error, most)).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => self.rest(&error, messages).await?,
             }
@@ -287,5 +299,18 @@ impl Handler {
             .or(backoff.last())
             .copied()
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_never_answers_is_the_worlds_fault() {
+        let error = in_time::<()>(std::future::pending()).await.unwrap_err();
+        assert_eq!(error.blame(), Blame::World);
     }
 }

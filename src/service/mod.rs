@@ -27,6 +27,7 @@ use crate::config::{Config, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
 use crate::instagram::signature::AppSecrets;
 use crate::instagram::types;
+use crate::listen::{self, Bounds};
 use crate::publisher;
 use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
 use crate::store::StoreOptions;
@@ -255,10 +256,14 @@ impl Service {
         routes: Router,
     ) {
         let stopping = self.stopping.clone();
+        let server = &self.config.server;
+        let bounds = Bounds {
+            connections: listen::connections_within_descriptors(server.max_connections),
+            // A delivery that came whole is answered by then.
+            finish_within: server.accept_timeout + Duration::from_secs(1),
+        };
         self.listeners.spawn(async move {
-            axum::serve(http, routes)
-                .with_graceful_shutdown(stopping.cancelled_owned())
-                .await
+            listen::serve(http, routes, bounds, stopping.cancelled_owned()).await
         });
         let stopped = self.nats.stop.clone();
         self.listeners

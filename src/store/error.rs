@@ -1,6 +1,7 @@
 //! Whose error it is: the world's, which passes, or the event's own.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -10,6 +11,12 @@ pub enum StoreError {
     /// The database said no.
     #[error("the database refused: {0}")]
     Database(#[from] DbErr),
+    /// The database took the work and does not answer, as behind a network that
+    /// drops what is sent.
+    #[error(
+        "the database did not answer within {0:?}: look whether it hangs, or the network to it"
+    )]
+    TooLate(Duration),
     /// The directory of the database's file cannot be made.
     #[error("the directory {directory:?} of `database.url` cannot be made: {reason}")]
     Directory {
@@ -38,7 +45,7 @@ impl StoreError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Directory { .. } => Blame::World,
+            Self::TooLate(_) | Self::Directory { .. } => Blame::World,
             Self::Unwritable(_) => Blame::Event,
             Self::Database(error) => blame(error),
         }

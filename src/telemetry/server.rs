@@ -14,12 +14,20 @@ use metrics_process::Collector;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::listen::{self, Bounds};
+
 /// The Prometheus text format,
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How often recorded durations are put into their buckets; until then each takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Prometheus needs few connections.
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    finish_within: Duration::from_secs(1),
+};
 
 /// `metrics.bind` cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +56,8 @@ pub async fn serve(
     metrics: PrometheusHandle,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let server = axum::serve(listener, router(metrics.clone())).with_graceful_shutdown(shutdown);
     tokio::select! {
-        ended = server.into_future() => ended,
+        ended = listen::serve(listener, router(metrics.clone()), BOUNDS, shutdown) => ended,
         () = upkeep(metrics) => pending().await,
     }
 }

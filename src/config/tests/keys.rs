@@ -14,6 +14,7 @@ const WRONG: &[(&str, &str, Option<&str>)] = &[
     ("server.shutdown_timeout", "\"soon\"", Some("0s")),
     ("server.max_waiting_bytes", "-1", Some("")),
     ("server.max_waiting_deliveries", "0", Some("many")),
+    ("server.max_connections", "0", Some("many")),
     ("metrics.bind", "9464", Some("127.0.0.1")),
     ("instagram.app_secrets", "[\"\"]", Some("one,,two")),
     (
