@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +25,10 @@ const SILENT_FOR: Duration = Duration::from_secs(10);
 /// than the 60 s for which proxies (nginx, AWS) keep an idle connection, so that
 /// none of them sends a delivery on one that is just being closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
+/// How often an HTTP/2 peer has to show that it is there.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// The pause before a beginning that is not whole is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The pause after a connection could not be accepted, as when the process has
 /// no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -109,31 +114,68 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 async fn answer(stream: TcpStream, routes: Router, stopping: CancellationToken) {
-    // Looked at, not only waited for: a socket may seem readable without a byte.
-    let mut first = [0];
     let speaks = tokio::select! {
-        peeked = timeout(SILENT_FOR, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1..))),
-        () = stopping.cancelled() => false,
+        version = timeout(SILENT_FOR, version(&stream)) => version.ok().flatten(),
+        () = stopping.cancelled() => None,
     };
-    if !speaks {
-        return;
-    }
     // Answers are small: none waits for another to fill a packet.
     let _ = stream.set_nodelay(true);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(routes));
+    let ended = match speaks {
+        None => return,
+        Some(Version::Http1) => {
+            let mut http1 = http1::Builder::new();
+            http1
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_WITHIN);
+            until_stopped(http1.serve_connection(stream, service), &stopping).await
+        }
+        Some(Version::Http2) => {
+            let mut http2 = http2::Builder::new(TokioExecutor::new());
+            http2
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING_EVERY);
+            until_stopped(http2.serve_connection(stream, service), &stopping).await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended early");
+    }
+}
+
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// What the peer speaks, by how it begins: HTTP/2 without TLS does so with
+/// `PRI * HTTP/2.0` (RFC 9113, 3.4). `None` when it says nothing.
+async fn version(stream: &TcpStream) -> Option<Version> {
+    const BEGINNING: &[u8] = b"PRI";
+    let mut first = [0; BEGINNING.len()];
+    loop {
+        // Looked at, not only waited for: a socket may seem readable without a byte.
+        let said = stream.peek(&mut first).await.ok()?;
+        match &first[..said] {
+            [] => return None,
+            BEGINNING => return Some(Version::Http2),
+            beginning if !BEGINNING.starts_with(beginning) => return Some(Version::Http1),
+            _ => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+async fn until_stopped<C: GracefulConnection>(
+    connection: C,
+    stopping: &CancellationToken,
+) -> Result<(), C::Error> {
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended early");
     }
 }
 
