@@ -17,9 +17,7 @@ pub enum Known {
 
 /// A 200 would mean less than it must.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "nats.durability is {asked}, but {why}, so a 200 would mean {found}: {mend}, or set nats.durability to {found}"
-)]
+#[error("nats.durability is {asked}, but {why}, so a 200 would mean {found}: {mend}")]
 pub struct TooLittle {
     asked: Durability,
     found: Durability,
@@ -61,8 +59,8 @@ pub fn ensure<'a>(
         return Err(TooLittle {
             asked,
             found: Durability::Memory,
-            why: format!("the stream {stream} is in memory"),
-            mend: "remove that stream, so that it is made anew",
+            why: format!("the storage of the stream {stream} is memory"),
+            mend: "remove or rename that stream, so that it is made anew",
         });
     }
     match known {
@@ -73,7 +71,7 @@ pub fn ensure<'a>(
                 "the NATS server syncs what it has acknowledged every {}",
                 humantime::format_duration(*interval)
             ),
-            mend: "set `jetstream { sync_interval: always }` at every server",
+            mend: "set `jetstream { sync_interval: always }` at every server, or nats.durability to file",
         }),
         _ => Ok(()),
     }

@@ -65,5 +65,8 @@ async fn a_journal_in_memory_is_refused() {
     streams.js.create_stream(in_memory).await.expect("a stream");
     let (code, said) = Setup::external(&nats, &database).gives_up().await;
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("INSTAGRAM_DELIVERIES is in memory"), "{said}");
+    assert!(
+        said.contains("the stream INSTAGRAM_DELIVERIES is memory"),
+        "{said}"
+    );
 }
