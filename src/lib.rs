@@ -17,11 +17,13 @@
 //! | [`telemetry`] | names of metrics, their listener, the log |
 //! | [`service`] | puts it all together, and takes it down again |
 //! | [`api`] | what operators ask over HTTP |
+//! | [`check`] | whether the service could start |
 //! | [`cli`] | a file a command |
 //! | [`config`] | layers, and errors that name key and origin |
 //! | [`lab`] | Instagram, played |
 
 pub mod api;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod handlers;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use igstream::cli::Cli;
 use igstream::config::ConfigError;
+use igstream::service::ServiceError;
 
 /// Wrong usage or configuration.
 const WRONG_CONFIGURATION: u8 = 2;
@@ -18,11 +19,17 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("igstream: {error:#}");
-            if error.is::<ConfigError>() {
+            if is_of_configuration(&error) {
                 ExitCode::from(WRONG_CONFIGURATION)
             } else {
                 ExitCode::FAILURE
             }
         }
     }
+}
+
+/// Whether it is the configuration that asks for what cannot be.
+fn is_of_configuration(error: &anyhow::Error) -> bool {
+    let service = error.downcast_ref::<ServiceError>();
+    error.is::<ConfigError>() || matches!(service, Some(ServiceError::TooLittle(_)))
 }

@@ -1,6 +1,7 @@
 //! The command line: a file a command, each thin.
 
 pub mod accounts;
+pub mod check;
 pub mod dead_letters;
 pub mod migrate;
 pub mod send;
@@ -35,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Run the service: receiver, publisher, handlers, metrics (the default)
     Serve(serve::ServeArgs),
+    /// Say what the service needs to start, and what of it is wrong; changes nothing
+    Check(check::CheckArgs),
     /// Make, undo and look at the database's schema
     Migrate(migrate::MigrateArgs),
     /// Play Instagram against a running service
@@ -55,10 +58,15 @@ impl Cli {
         let command = self
             .command
             .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
+        if let Command::Check(args) = &command {
+            // What is wrong is what it prints: it needs no log, and no good configuration.
+            return check::run(args, self.config.as_deref()).await;
+        }
         let demo = matches!(&command, Command::Serve(args) if args.demo);
         let config = Config::load(self.config.as_deref(), demo)?;
         logs::init(&config.log)?;
         match command {
+            Command::Check(args) => check::run(&args, self.config.as_deref()).await,
             Command::Serve(args) => serve::run(&args, config).await,
             Command::Migrate(args) => {
                 migrate::run(&args, connect(&config).await?.database()).await?;

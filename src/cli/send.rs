@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::terminal::printable;
+use crate::check::reached_at;
 use crate::config::Config;
 use crate::instagram::delivery::check_grammar;
 use crate::instagram::{Delivery, Event, understand};
@@ -135,12 +136,7 @@ fn web_url(given: &str) -> Result<String, String> {
 
 /// Where this machine reaches a service that listens on `bind`.
 fn webhook_at(bind: SocketAddr) -> String {
-    let ip = match bind.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    format!("http://{}{PATH}", SocketAddr::new(ip, bind.port()))
+    format!("http://{}{PATH}", reached_at(bind))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! then, when the database answers, everything behind it. Down: no new
 //! deliveries, then each actor in the order of an event's way, last NATS.
 
+pub mod durability;
 mod nats;
 mod pipeline;
 
@@ -20,10 +21,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::durability::Known;
 use self::nats::NatsTokens;
+pub(crate) use self::nats::managed_options;
 pub use self::nats::{AttachError, attach};
 use crate::api::{HealthState, health_routes};
-use crate::config::{Config, NatsMode, Secret};
+use crate::config::{Config, Durability, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
 use crate::instagram::signature::AppSecrets;
 use crate::instagram::types;
@@ -33,6 +36,7 @@ use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
 use crate::store::StoreOptions;
 use crate::stream::Connection;
 use crate::stream::connection::ConnectionError;
+use crate::stream::drift::Look;
 use crate::stream::managed::{DataDir, ManagedError};
 use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
@@ -84,6 +88,9 @@ pub enum ServiceError {
     /// NATS cannot be reached.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// A 200 would mean less than is asked for.
+    #[error(transparent)]
+    TooLittle(#[from] durability::TooLittle),
     /// The streams are not as they must be.
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -139,6 +146,7 @@ impl Service {
             Connection::open_within(&nats::connection_options(&config, urls), NATS_PATIENCE)
                 .await?;
         let topology = Topology::new(stream_settings(&config))?;
+        ensure_durable(&config, &topology, &connection).await?;
         pipeline::ensure_what_can_be(&topology, &connection).await?;
         set_durability(config.nats.durability());
         tell_lower_limit(&config, &connection);
@@ -337,6 +345,33 @@ fn tell_lower_limit(config: &Config, connection: &Connection) {
     }
 }
 
+/// Before a stream is touched: an asker of `fsync` must not be answered with less for a moment.
+async fn ensure_durable(
+    config: &Config,
+    topology: &Topology,
+    connection: &Connection,
+) -> Result<(), ServiceError> {
+    let asked = config.nats.durability();
+    let monitor = durability::ask_monitor(config).await;
+    let known = durability::known(config, monitor.as_ref());
+    if let (Durability::Fsync, Known::Unseen(reason)) = (asked, &known) {
+        warn!(
+            reason,
+            "nats.durability is fsync, but it cannot be seen whether the server syncs always"
+        );
+    }
+    let mut storage = Vec::new();
+    for stream in topology.stream_names() {
+        match topology.look(&connection.consume, stream).await? {
+            Look::Absent => {}
+            Look::Present { config, .. } | Look::Unusable { config, .. } => {
+                storage.push((stream, config.storage));
+            }
+        }
+    }
+    Ok(durability::ensure(asked, &known, storage)?)
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {
     TcpListener::bind(address)
         .await
@@ -358,7 +393,8 @@ async fn start_nats(
     Ok(url)
 }
 
-fn stream_settings(config: &Config) -> StreamSettings {
+/// What `stream.*` says.
+pub(crate) fn stream_settings(config: &Config) -> StreamSettings {
     StreamSettings {
         replicas: config.stream.replicas,
         keep_days: config.stream.keep_days,

@@ -116,7 +116,7 @@ impl Worker for Keeper {
 }
 
 /// What `nats.*` says of a server of the service's own.
-pub(super) fn managed_options(config: &Config) -> Options {
+pub(crate) fn managed_options(config: &Config) -> Options {
     Options {
         server_binary: config.nats.server_binary.clone(),
         data_dir: config.nats.data_dir.clone(),

@@ -141,6 +141,18 @@ impl Writing<'_> {
     }
 }
 
+/// Connects for a look: makes no file and no directory, and leaves a file's journal as it is.
+pub async fn connect_to_look(options: &StoreOptions) -> Result<DatabaseConnection, StoreError> {
+    let mut connect = ConnectOptions::new(options.url.clone());
+    connect
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(false))
+        .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream check"));
+    Ok(Database::connect(connect).await?)
+}
+
 /// `SQLite` makes its file, but not the directory of it.
 fn make_directory(url: &str) -> Result<(), StoreError> {
     let is_made = url.starts_with("sqlite:") && url.contains("mode=rwc");

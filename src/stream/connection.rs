@@ -17,7 +17,7 @@ const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// What a message of the journal may weigh less than the server's `max_payload`.
-const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
+pub const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
 
 /// How to reach NATS.
 #[derive(Debug, Clone, Default)]

@@ -11,9 +11,11 @@ use async_nats::jetstream::{self, ErrorCode};
 use serde::Deserialize;
 use tracing::{info, warn};
 
+use super::drift::{self, Look};
+
 const DEFINITIONS: &str = include_str!("../../nats/streams.toml");
-/// A stream smaller than this is no use: the server has no room for igstream.
-const SMALLEST_STREAM_BYTES: i64 = 64 * 1024 * 1024;
+/// A stream of fewer bytes is no use: the server has no room for igstream.
+pub const SMALLEST_STREAM_BYTES: i64 = 64 * 1024 * 1024;
 const DAY: Duration = Duration::from_hours(24);
 /// `JetStream`'s code for a stream that is not there.
 const STREAM_NOT_FOUND: ErrorCode = ErrorCode::STREAM_NOT_FOUND;
@@ -195,6 +197,16 @@ impl Topology {
         Ok(found(context, stream).await?.is_some())
     }
 
+    /// What of the stream differs from what it must be. Changes nothing.
+    pub async fn look(
+        &self,
+        context: &jetstream::Context,
+        stream: &str,
+    ) -> Result<Look, TopologyError> {
+        let wanted = self.config(self.stream(stream)?);
+        Ok(drift::look(found(context, stream).await?, wanted))
+    }
+
     /// Makes the stream, or brings it up to date. One that is made anew starts at
     /// `first_sequence` if its definition says so.
     pub async fn ensure_stream(
@@ -370,25 +382,13 @@ async fn create(context: &jetstream::Context, mut wanted: Config) -> Result<(), 
     }
 }
 
-/// What the program does not set stays as an operator has set it.
 async fn update(
     context: &jetstream::Context,
     existing: Config,
     wanted: Config,
 ) -> Result<(), TopologyError> {
-    check_unchangeable(&existing, &wanted)?;
-    let updated = Config {
-        description: wanted.description,
-        subjects: wanted.subjects,
-        discard: wanted.discard,
-        num_replicas: wanted.num_replicas,
-        max_bytes: wanted.max_bytes,
-        max_age: wanted.max_age,
-        duplicate_window: wanted.duplicate_window,
-        allow_direct: wanted.allow_direct,
-        allow_atomic_publish: wanted.allow_atomic_publish || existing.allow_atomic_publish,
-        ..existing.clone()
-    };
+    drift::check_unchangeable(&existing, &wanted)?;
+    let updated = drift::updated(&existing, wanted);
     if updated == existing {
         return Ok(());
     }
@@ -417,31 +417,4 @@ async fn update(
 fn is_no_room(error: &jetstream::context::CreateStreamError) -> bool {
     let kind = error.kind();
     matches!(kind, CreateStreamErrorKind::JetStream(ref reason) if NO_ROOM.contains(&reason.error_code()))
-}
-
-fn check_unchangeable(existing: &Config, wanted: &Config) -> Result<(), TopologyError> {
-    let drift = |field, found: &dyn std::fmt::Debug, wanted_value: &dyn std::fmt::Debug| {
-        TopologyError::Drift {
-            stream: wanted.name.clone(),
-            field,
-            found: format!("{found:?}"),
-            wanted: format!("{wanted_value:?}"),
-        }
-    };
-    if existing.retention != wanted.retention {
-        return Err(drift("retention", &existing.retention, &wanted.retention));
-    }
-    if existing.storage != wanted.storage {
-        return Err(drift("storage", &existing.storage, &wanted.storage));
-    }
-    if existing.no_ack {
-        return Err(drift("no_ack", &true, &false));
-    }
-    if existing.sealed {
-        return Err(drift("sealed", &true, &false));
-    }
-    if existing.mirror.is_some() {
-        return Err(drift("mirror", &existing.mirror, &wanted.mirror));
-    }
-    Ok(())
 }

@@ -5,9 +5,11 @@
 mod accounts;
 mod accounts_removed;
 mod bad_input;
+mod check;
 mod come_again;
 mod database_away;
 mod dead_letters;
+mod durability;
 mod end_to_end;
 mod handshake;
 mod managed_server;

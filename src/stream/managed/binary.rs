@@ -23,6 +23,15 @@ const OLDEST: Version = Version(2, 14, 6);
 
 const SAYS_ITS_VERSION_WITHIN: Duration = Duration::from_secs(10);
 
+/// A nats-server that will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// The file.
+    pub path: PathBuf,
+    /// As it says, such as 2.15.1.
+    pub version: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32, u32);
 
@@ -34,7 +43,7 @@ impl std::fmt::Display for Version {
 
 /// The binary named by the configuration, or the first that is new enough, on `PATH`, then where `make tools`
 /// puts it. A distribution's old one on `PATH` does not stand in the way of a good one.
-pub(super) async fn find(configured: Option<&Path>) -> Result<PathBuf, ManagedError> {
+pub(super) async fn find(configured: Option<&Path>) -> Result<Binary, ManagedError> {
     if let Some(path) = configured {
         return check(path.to_owned()).await;
     }
@@ -45,7 +54,7 @@ pub(super) async fn find(configured: Option<&Path>) -> Result<PathBuf, ManagedEr
         .filter(|path| is_executable(path))
     {
         match check(candidate).await {
-            Ok(path) => return Ok(path),
+            Ok(binary) => return Ok(binary),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
@@ -66,7 +75,7 @@ fn is_executable(path: &Path) -> bool {
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-async fn check(path: PathBuf) -> Result<PathBuf, ManagedError> {
+async fn check(path: PathBuf) -> Result<Binary, ManagedError> {
     let version = match ask_version(&path).await {
         Ok(version) => version,
         Err(reason) => return Err(ManagedError::UnusableBinary { path, reason }),
@@ -78,7 +87,10 @@ async fn check(path: PathBuf) -> Result<PathBuf, ManagedError> {
             needed: OLDEST.to_string(),
         });
     }
-    Ok(path)
+    Ok(Binary {
+        path,
+        version: version.to_string(),
+    })
 }
 
 async fn ask_version(path: &Path) -> Result<Version, String> {

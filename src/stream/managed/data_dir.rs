@@ -6,14 +6,29 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{ManagedError, lock};
+use crate::stream::monitor::Sync;
 
 const SERVER_CONF: &str = include_str!("../../../nats/server.conf");
+
+/// When the server syncs, as its configuration says.
+#[must_use]
+pub fn sync() -> Sync {
+    /// The server's default.
+    const DEFAULT: Duration = Duration::from_mins(2);
+    let always = |line: &str| line.trim() == "sync_interval: always";
+    if SERVER_CONF.lines().any(always) {
+        Sync::Always
+    } else {
+        Sync::Every(DEFAULT)
+    }
+}
 
 /// Holds a data directory for this process. It outlives the servers that run in it, one after another: clones share
 /// the hold, and each server keeps one.

@@ -19,7 +19,8 @@ mod server;
 
 use std::path::PathBuf;
 
-pub use data_dir::{DataDir, running};
+pub use binary::Binary;
+pub use data_dir::{DataDir, running, sync};
 pub use error::ManagedError;
 pub use server::{Exit, ManagedServer};
 
@@ -33,4 +34,20 @@ pub struct Options {
     /// `nats.listen`, `host:port`. Port `0` (or `-1`) takes a free one, which later servers on the same
     /// [`DataDir`] keep.
     pub listen: String,
+}
+
+/// The nats-server that would be run. Starts nothing.
+///
+/// # Errors
+/// [`ManagedError`]: none is there, or none that will do.
+pub async fn find_binary(options: &Options) -> Result<Binary, ManagedError> {
+    binary::find(options.server_binary.as_deref()).await
+}
+
+/// Whether a server could listen at `nats.listen` now. Nothing stays open.
+///
+/// # Errors
+/// [`ManagedError`]: it is no address, not of this machine, or something listens there.
+pub async fn ensure_listen_free(options: &Options) -> Result<(), ManagedError> {
+    listen::Listen::parse(&options.listen)?.ensure_free().await
 }

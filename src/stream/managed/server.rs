@@ -93,7 +93,7 @@ impl ManagedServer {
         warn_if_open(&listen);
 
         let log = RunLog::begin(data_dir.path());
-        let mut child = spawn(&binary, data_dir, &listen, &log, lock)?;
+        let mut child = spawn(&binary.path, data_dir, &listen, &log, lock)?;
         let port = until_ready(&mut child, data_dir, &listen, &log).await?;
         slot.chosen_port = Some(port);
         let url = format!("nats://{}", listen.reached_at(port));

@@ -41,21 +41,29 @@ pub fn server_binary() -> PathBuf {
 pub struct NatsServer {
     home: TempDir,
     address: SocketAddr,
+    monitor: SocketAddr,
     process: Option<Child>,
 }
 
 impl NatsServer {
     pub async fn start() -> Self {
+        Self::start_with("sync_interval: always").await
+    }
+
+    /// With these settings of its `JetStream`.
+    pub async fn start_with(settings: &str) -> Self {
         let home = TempDir::with_prefix("igstream_test_").expect("a temporary directory");
         let address = free_address();
+        let monitor = free_address();
         let conf = format!(
-            "listen: \"{address}\"\njetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+            "listen: \"{address}\"\nhttp: \"{monitor}\"\njetstream {{ store_dir: \"{}\", {settings} }}\n",
             home.path().join("jetstream").display()
         );
         fs::write(home.path().join("server.conf"), conf).expect("the configuration is written");
         let mut server = Self {
             home,
             address,
+            monitor,
             process: None,
         };
         server.start_again().await;
@@ -99,6 +107,11 @@ impl NatsServer {
 
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
+    }
+
+    /// Where it tells of itself over HTTP.
+    pub fn monitor_url(&self) -> String {
+        format!("http://{}", self.monitor)
     }
 }
 
