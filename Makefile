@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt tools clean-data
+.PHONY: help run test check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt fuzz tools clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ check-licences:
 fmt: ## format the code
 	cargo fmt --all
 	rustfmt --edition 2024 src/instagram/types/*.rs
+
+SECONDS ?= 60
+FUZZ_TARGETS := signature delivery event_id journal
+
+fuzz: ## feed anything at all to what reads Instagram's bytes (SECONDS=60 each; needs cargo-fuzz)
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked"; exit 1; }
+	scripts/fuzz-seeds
+	for target in $(FUZZ_TARGETS); do \
+		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(SECONDS) -max_len=16384 -timeout=20; \
+	done
 
 tools: ## fetch nats-server into .tools/bin
 	@scripts/fetch-tools

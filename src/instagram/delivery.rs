@@ -120,7 +120,9 @@ pub struct Head {
 
 impl Head {
     fn read(id: Option<&str>, time: Option<&str>) -> Self {
+        // What is no scalar is not read: it can be as large as a body.
         let scalar = |text: Option<&str>| {
+            let text = text.filter(|text| !text.starts_with(['[', '{']));
             let scalar = text.and_then(json::parse).as_ref().and_then(json::scalar);
             scalar.as_deref().map(column_id)
         };
@@ -150,19 +152,18 @@ pub struct RawItem<'a> {
 pub fn check_grammar(body: &[u8]) -> Result<(), GrammarError> {
     let text = std::str::from_utf8(body).map_err(|_| GrammarError::NotJson)?;
     let text = json::mend_surrogates(text);
-    let Some(envelopes) = envelopes(&text) else {
-        let grammatical = json::is_grammatical(&text);
-        return Err(if grammatical {
-            GrammarError::NotADelivery
-        } else {
-            GrammarError::NotJson
-        });
-    };
-    let ours = envelopes.iter().any(|(_, envelope)| envelope.is_ours());
-    if ours {
-        Ok(())
-    } else {
-        Err(GrammarError::AnotherObject)
+    if !json::is_grammatical(&text) {
+        return Err(GrammarError::NotJson);
+    }
+    let (mut number, mut ours) = (0, false);
+    for (_, envelope) in envelopes(&text) {
+        ours |= envelope.ok_or(GrammarError::NotADelivery)?.is_ours();
+        number += 1;
+    }
+    match (number, ours) {
+        (0, _) => Err(GrammarError::NotADelivery),
+        (_, false) => Err(GrammarError::AnotherObject),
+        (_, true) => Ok(()),
     }
 }
 
@@ -176,21 +177,15 @@ pub fn readable(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Every item of a delivery that passed [`check_grammar`], in order; `text` is
-/// its [`readable`] body. What is not known is an item too: nothing is passed
-/// over but envelopes of another object.
-#[must_use]
-pub fn items(text: &str) -> Vec<RawItem<'_>> {
-    let mut found = Items {
-        body: text,
-        items: Vec::new(),
-    };
-    for (place, envelope) in envelopes(text).unwrap_or_default() {
-        if envelope.is_ours() {
-            found.entries(&format!("{place}/entry"), envelope.entry);
-        }
-    }
-    found.items
+/// Every item of a delivery that passed [`check_grammar`], in order, each read as
+/// it is asked for; `text` is the [`readable`] body. What is not known is an item
+/// too: nothing is passed over but envelopes of another object.
+pub fn items(text: &str) -> impl Iterator<Item = RawItem<'_>> + Send {
+    let ours = envelopes(text)
+        .filter_map(|(place, envelope)| Some((place, envelope?)))
+        .filter(|(_, envelope)| envelope.is_ours());
+    ours.flat_map(|(place, envelope)| parts(format!("{place}/entry"), envelope.entry))
+        .flat_map(move |entry| entry_items(text, entry))
 }
 
 struct Envelope<'a> {
@@ -207,15 +202,10 @@ impl Envelope<'_> {
     }
 }
 
-fn envelopes(text: &str) -> Option<Vec<(String, Envelope<'_>)>> {
-    if let Some(envelope) = envelope(text) {
-        return Some(vec![(String::new(), envelope)]);
-    }
-    let elements = json::elements(text).filter(|elements| !elements.is_empty())?;
-    let numbered = elements.into_iter().enumerate();
-    numbered
-        .map(|(index, text)| Some((format!("/{index}"), envelope(text)?)))
-        .collect()
+/// The envelopes of a grammatical `text`, each with its place; `None` for what
+/// is none.
+fn envelopes(text: &str) -> impl Iterator<Item = (String, Option<Envelope<'_>>)> + Send {
+    parts(String::new(), text).map(|part| (part.place, envelope(part.text)))
 }
 
 fn envelope(text: &str) -> Option<Envelope<'_>> {
@@ -223,79 +213,82 @@ fn envelope(text: &str) -> Option<Envelope<'_>> {
     entry.map(|entry| Envelope { object, entry })
 }
 
-struct Items<'a> {
-    body: &'a str,
-    items: Vec<RawItem<'a>>,
+/// A value with its place.
+struct Part<'a> {
+    place: String,
+    text: &'a str,
+    /// Whether it is an element of a list.
+    listed: bool,
 }
 
-impl<'a> Items<'a> {
-    fn entries(&mut self, place: &str, list: &'a str) {
-        match json::elements(list) {
-            Some(entries) => {
-                for (index, entry) in entries.into_iter().enumerate() {
-                    self.entry(&format!("{place}/{index}"), entry);
-                }
-            }
-            None => self.push(place.to_owned(), Origin::Field, &Arc::default(), list),
-        }
-    }
+/// The elements of the list `text` at `place`; `text` itself where it is no list
+/// at all.
+fn parts(place: String, text: &str) -> impl Iterator<Item = Part<'_>> + Send {
+    let elements = json::elements(text);
+    let single = elements.is_none().then(|| Part {
+        place: place.clone(),
+        text,
+        listed: false,
+    });
+    let listed = elements.into_iter().flatten().enumerate();
+    let listed = listed.map(move |(index, text)| Part {
+        place: format!("{place}/{index}"),
+        text,
+        listed: true,
+    });
+    listed.chain(single)
+}
 
-    fn entry(&mut self, place: &str, entry: &'a str) {
-        let keys = [
-            "id",
-            "time",
-            "changes",
-            "messaging",
-            "standby",
-            "field",
-            "value",
-        ];
-        let Some([id, time, changes, messaging, standby, field, value]) = json::pick(entry, keys)
-        else {
-            return self.push(place.to_owned(), Origin::Field, &Arc::default(), entry);
-        };
-        let head = Arc::new(Head::read(id, time));
-        // A null is as good as nothing: some writers spell out what is not there.
-        let told = |text: Option<&'a str>| text.filter(|text| *text != "null");
-        let lists = [
-            (Origin::Changes, told(changes)),
-            (Origin::Messaging, told(messaging)),
-            (Origin::Standby, told(standby)),
-        ];
-        for (origin, list) in lists {
-            if let Some(list) = list {
-                self.list(&format!("{place}/{origin}"), origin, &head, list);
-            }
-        }
-        let has_list = lists.iter().any(|(_, list)| list.is_some());
-        if told(field).is_some() || told(value).is_some() || !has_list {
-            self.push(place.to_owned(), Origin::Field, &head, entry);
-        }
-    }
+fn entry_items<'a>(
+    body: &'a str,
+    entry: Part<'a>,
+) -> impl Iterator<Item = RawItem<'a>> + Send + use<'a> {
+    let keys = [
+        "id",
+        "time",
+        "changes",
+        "messaging",
+        "standby",
+        "field",
+        "value",
+    ];
+    let picked = entry.listed.then(|| json::pick(entry.text, keys)).flatten();
+    let [id, time, changes, messaging, standby, field, value] = picked.unwrap_or_default();
+    let head = Arc::new(Head::read(id, time));
+    // A null is as good as nothing: some writers spell out what is not there.
+    let told = |text: Option<&'a str>| text.filter(|text| *text != "null");
+    let lists = [
+        (Origin::Changes, told(changes)),
+        (Origin::Messaging, told(messaging)),
+        (Origin::Standby, told(standby)),
+    ];
+    let has_list = lists.iter().any(|(_, list)| list.is_some());
+    let is_item = told(field).is_some() || told(value).is_some() || !has_list;
+    let own = is_item.then(|| RawItem::new(body, &entry, Origin::Field, &head));
+    let listed = lists
+        .into_iter()
+        .filter_map(|(origin, list)| Some((origin, list?)));
+    let listed = listed.flat_map(move |(origin, list)| {
+        let (head, place) = (Arc::clone(&head), format!("{}/{origin}", entry.place));
+        parts(place, list).map(move |part| {
+            let origin = if part.listed { origin } else { Origin::Field };
+            RawItem::new(body, &part, origin, &head)
+        })
+    });
+    listed.chain(own)
+}
 
-    fn list(&mut self, place: &str, origin: Origin, head: &Arc<Head>, list: &'a str) {
-        match json::elements(list) {
-            Some(elements) => {
-                for (index, element) in elements.into_iter().enumerate() {
-                    self.push(format!("{place}/{index}"), origin, head, element);
-                }
-            }
-            // No list at all: one item, whatever it is.
-            None => self.push(place.to_owned(), Origin::Field, head, list),
-        }
-    }
-
-    fn push(&mut self, place: String, origin: Origin, head: &Arc<Head>, text: &'a str) {
+impl<'a> RawItem<'a> {
+    fn new(body: &str, part: &Part<'a>, origin: Origin, head: &Arc<Head>) -> Self {
         // Both are slices of one text: the distance of their starts is a place in it.
-        let from = (text.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize);
-        let range = from..from + text.len();
-        self.items.push(RawItem {
-            place,
+        let from = (part.text.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+        Self {
+            place: part.place.clone(),
             origin,
             head: Arc::clone(head),
-            text,
-            range,
-        });
+            text: part.text,
+            range: from..from + part.text.len(),
+        }
     }
 }
 
@@ -308,7 +301,6 @@ mod tests {
         assert_eq!(check_grammar(body.as_bytes()), Ok(()), "{body}");
         let text = readable(body.as_bytes());
         items(&text)
-            .into_iter()
             .map(|item| format!("{} {}", item.place, &body[item.range]))
             .collect()
     }

@@ -105,11 +105,33 @@ pub fn pick<'a, const N: usize>(text: &'a str, keys: [&str; N]) -> Option<[Optio
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The texts of the elements of the array `text`; `None` when it is no array.
+/// The texts of the elements of the array `text`, one after the other as they
+/// are asked for; `None` when it is no array. `text` is grammatical: where it is
+/// not, the elements end.
 #[must_use]
-pub fn elements(text: &str) -> Option<Vec<&str>> {
-    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-    Some(elements.into_iter().map(RawValue::get).collect())
+pub fn elements(text: &str) -> Option<Elements<'_>> {
+    let rest = text.trim_start().strip_prefix('[')?;
+    Some(Elements { rest })
+}
+
+/// See [`elements`]. Holds nothing but its place in the text: an array can have
+/// as many elements as its text has bytes.
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = std::mem::take(&mut self.rest);
+        let mut values = Deserializer::from_str(rest).into_iter::<&RawValue>();
+        let element = values.next()?.ok()?;
+        let after = rest.get(values.byte_offset()..)?.trim_start();
+        self.rest = after.strip_prefix(',').unwrap_or_default();
+        Some(element.get())
+    }
 }
 
 /// Whether `text` is grammatical JSON.
@@ -391,6 +413,22 @@ mod tests {
     }
 
     #[test]
+    fn an_array_is_read_element_by_element() {
+        let all = |text| Some(elements(text)?.collect::<Vec<_>>());
+        assert_eq!(all("[]"), Some(Vec::new()));
+        assert_eq!(
+            all(" [ 1 ,-2e3,[\"]\",3], {\"a\":[,]} ] "),
+            Some(vec!["1", "-2e3", "[\"]\",3]"]),
+            "what is not grammatical ends it"
+        );
+        assert_eq!(
+            all("[true,\"a\",null]"),
+            Some(vec!["true", "\"a\"", "null"])
+        );
+        assert_eq!(all("{}"), None);
+    }
+
+    #[test]
     fn storable_replaces_and_says_so() {
         for (text, expected) in [
             (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
@@ -433,10 +471,14 @@ mod tests {
         fn anything_at_all_panics_nowhere(text in r#"(\\u[dD]?[0-9a-f]{0,4}|[\[\]{}",:\\]|[0-9eE.+-]|[a-zé😀]){0,60}"#) {
             let mended = mend_surrogates(&text);
             prop_assert_eq!(mended.len(), text.len());
-            let _ = (depth(&text), storable(&text), pick(&mended, ["a"]), elements(&mended));
+            let _ = (depth(&text), storable(&text), pick(&mended, ["a"]));
+            let found: Vec<&str> = elements(&mended).into_iter().flatten().collect();
             if is_grammatical(&text) {
                 prop_assert!(is_grammatical(&storable(&text)));
                 prop_assert!(parse(&mended).is_some());
+                let whole: Option<Vec<&RawValue>> = serde_json::from_str(&mended).ok();
+                let whole = whole.unwrap_or_default();
+                prop_assert_eq!(found, whole.into_iter().map(RawValue::get).collect::<Vec<_>>());
             }
         }
     }

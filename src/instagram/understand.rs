@@ -1,6 +1,7 @@
 //! From deliveries to events: each item is one event, by the rules of the type
 //! that claims it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,14 +19,39 @@ use super::{json, time};
 /// The width of the columns of names, in characters.
 const LONGEST_LABEL: usize = 255;
 
-/// Every event of a delivery, in the order of its items: one an item.
+/// Every event of a delivery, in the order of its items: one an item. All at
+/// once; of a delivery of any size, see [`Reading`].
 #[must_use]
 pub fn understand(delivery: &Delivery) -> Vec<Event> {
-    let text = readable(&delivery.body);
-    items(&text)
-        .iter()
-        .map(|raw| event(delivery, raw))
-        .collect()
+    Reading::of(delivery).events().collect()
+}
+
+/// A delivery that is understood item by item: its items can be as many as its
+/// bytes, and each event is some hundred times as large as the smallest item.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    delivery: &'a Delivery,
+    text: Cow<'a, str>,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins with `delivery`.
+    #[must_use]
+    pub fn of(delivery: &'a Delivery) -> Self {
+        let text = readable(&delivery.body);
+        Self { delivery, text }
+    }
+
+    /// The delivery that is read.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        self.delivery
+    }
+
+    /// Its events, in the order of its items: one an item.
+    pub fn events(&self) -> impl Iterator<Item = Event> + Send {
+        items(&self.text).map(|raw| event(self.delivery, &raw))
+    }
 }
 
 fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {

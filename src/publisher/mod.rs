@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::instagram::understand::{give_up, whole_delivery};
-use crate::instagram::{Delivery, Event, understand};
+use crate::instagram::understand::{Reading, give_up, whole_delivery};
+use crate::instagram::{Delivery, Event, types};
 use crate::journal;
 use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, PublishError, publish_all};
@@ -30,6 +30,9 @@ pub const NAME: &str = "publisher";
 const FETCH_MESSAGES: usize = 16;
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
+/// What is understood and published at once. One batch of `JetStream`'s.
+const CHUNK_EVENTS: usize = 1000;
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// A message of the journal that cannot be read waits for a program that can.
 const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -61,7 +64,7 @@ struct Publisher {
     board: Board,
     stopping: CancellationToken,
     pause: Duration,
-    metrics: HashMap<String, TypeMetrics>,
+    metrics: HashMap<&'static str, TypeMetrics>,
 }
 
 impl Worker for Publisher {
@@ -78,26 +81,26 @@ impl Worker for Publisher {
 
 impl Publisher {
     async fn publish(&mut self, messages: Vec<Message>) -> Result<Turn, ActorProcessingErr> {
-        let mut events = Vec::new();
-        let mut read = Vec::new();
-        let mut deliveries = 0;
-        for message in messages {
-            match journal::unpack(&message.payload) {
-                Ok(unpacked) => {
-                    deliveries += unpacked.len();
-                    events.extend(unpacked.iter().flat_map(understood));
-                    read.push(message);
+        let (read, deliveries) = unpacked(messages).await;
+        let max_payload = self.connection.max_payload();
+        let mut chunk = Chunk::default();
+        let mut events = 0;
+        for delivery in &deliveries {
+            let reading = Reading::of(delivery);
+            for event in understood(&reading) {
+                chunk.add(event, max_payload)?;
+                events += 1;
+                if chunk.is_full() {
+                    if self.send(&chunk, &read).await.is_err() {
+                        return Ok(Turn::Done);
+                    }
+                    chunk = Chunk::default();
+                    // More is to come, which takes its time.
+                    keep_taken(&read).await;
                 }
-                Err(error) => put_back(&message, &error).await,
             }
         }
-        let freshness = freshness(&read);
-        let max_payload = self.connection.max_payload();
-        let outgoing: Vec<Outgoing> = events
-            .iter_mut()
-            .map(|event| fitting(event, max_payload))
-            .collect::<Result<_, _>>()?;
-        if self.send(&outgoing, freshness, &read).await.is_err() {
+        if self.send(&chunk, &read).await.is_err() {
             return Ok(Turn::Done);
         }
         for message in &read {
@@ -105,21 +108,16 @@ impl Publisher {
                 warn!(%error, "an acknowledgement to the journal could not be sent; it will be read again");
             }
         }
-        self.count(&events);
-        info!(deliveries, events = events.len(), "published");
+        info!(deliveries = deliveries.len(), events, "published");
         Ok(Turn::Again)
     }
 
     /// Publishes until all is acknowledged: the journal keeps what waits
     /// meanwhile, and tells nobody else of what is under way. An error means that
     /// the service stops: the journal is read again at the next start.
-    async fn send(
-        &mut self,
-        outgoing: &[Outgoing],
-        mut freshness: Freshness,
-        read: &[Message],
-    ) -> Result<(), PublishError> {
-        while let Err(error) = publish_all(&self.connection, outgoing, freshness).await {
+    async fn send(&mut self, chunk: &Chunk, read: &[Message]) -> Result<(), PublishError> {
+        let mut freshness = freshness(read);
+        while let Err(error) = publish_all(&self.connection, &chunk.messages, freshness).await {
             if let PublishError::Full(_) = error {
                 error!(%error, "the events wait in the journal");
             }
@@ -128,10 +126,9 @@ impl Publisher {
             if self.stopping.is_cancelled() {
                 return Err(error);
             }
-            for message in read {
-                let _ = message.ack_with(AckKind::Progress).await;
-            }
+            keep_taken(read).await;
         }
+        self.count(chunk);
         self.well();
         Ok(())
     }
@@ -152,16 +149,62 @@ impl Publisher {
         self.board.running(NAME);
     }
 
-    fn count(&mut self, events: &[Event]) {
-        for event in events {
-            let name = crate::instagram::types::by_name(&event.event_type)
-                .map_or("unknown", |found| found.name);
+    fn count(&mut self, chunk: &Chunk) {
+        for (name, number) in &chunk.received {
             self.metrics
-                .entry(event.event_type.clone())
+                .entry(name)
                 .or_insert_with(|| TypeMetrics::new(name))
                 .received
-                .increment(1);
+                .increment(*number);
         }
+    }
+}
+
+/// The events that are published at once, and no more are held: a single
+/// delivery can have as many as it has bytes.
+#[derive(Default)]
+struct Chunk {
+    messages: Vec<Outgoing>,
+    bytes: usize,
+    /// How many events there are of each type.
+    received: HashMap<&'static str, u64>,
+}
+
+impl Chunk {
+    fn add(&mut self, mut event: Event, max_payload: usize) -> Result<(), serde_json::Error> {
+        let message = fitting(&mut event, max_payload)?;
+        self.bytes += message.weight();
+        self.messages.push(message);
+        let event_type = types::by_name(&event.event_type).unwrap_or(&types::UNKNOWN);
+        *self.received.entry(event_type.name).or_default() += 1;
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= CHUNK_EVENTS || self.bytes >= CHUNK_BYTES
+    }
+}
+
+/// The deliveries in those messages that can be read, with these; the others go
+/// back.
+async fn unpacked(messages: Vec<Message>) -> (Vec<Message>, Vec<Delivery>) {
+    let (mut read, mut deliveries) = (Vec::new(), Vec::new());
+    for message in messages {
+        match journal::unpack(&message.payload) {
+            Ok(unpacked) => {
+                deliveries.extend(unpacked);
+                read.push(message);
+            }
+            Err(error) => put_back(&message, &error).await,
+        }
+    }
+    (read, deliveries)
+}
+
+/// The server hands out again what nothing is heard of.
+async fn keep_taken(read: &[Message]) {
+    for message in read {
+        let _ = message.ack_with(AckKind::Progress).await;
     }
 }
 
@@ -187,13 +230,21 @@ fn fitting(event: &mut Event, max_payload: usize) -> Result<Outgoing, serde_json
     Outgoing::event(event, max_payload)
 }
 
-/// The events of a delivery. One that cannot be understood without a panic is
-/// one event, the whole delivery, which ends dead: the journal goes on.
-fn understood(delivery: &Delivery) -> Vec<Event> {
-    catch_unwind(AssertUnwindSafe(|| understand(delivery))).unwrap_or_else(|_| {
-        error!(delivery_id = %delivery.id, "a delivery cannot be understood; it is kept whole as a dead letter");
-        let raw = String::from_utf8_lossy(&delivery.body).into_owned();
-        vec![whole_delivery(delivery, RawValue::from_string(raw).ok())]
+/// The events of a delivery, understood as they are asked for. What cannot be
+/// understood without a panic ends with one event, the whole delivery, which ends
+/// dead: the journal goes on.
+fn understood<'a>(reading: &'a Reading<'_>) -> impl Iterator<Item = Event> + Send + 'a {
+    let mut events = Some(reading.events());
+    std::iter::from_fn(move || {
+        let going_on = events.as_mut()?;
+        let next = catch_unwind(AssertUnwindSafe(|| going_on.next()));
+        next.unwrap_or_else(|_| {
+            events = None;
+            let delivery = reading.delivery();
+            error!(delivery_id = %delivery.id, "a delivery cannot be understood; it is kept whole as a dead letter");
+            let raw = String::from_utf8_lossy(&delivery.body).into_owned();
+            Some(whole_delivery(delivery, RawValue::from_string(raw).ok()))
+        })
     })
 }
 

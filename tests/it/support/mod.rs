@@ -3,6 +3,7 @@
 pub mod books;
 pub mod deliveries;
 pub mod eventually;
+pub mod fixtures;
 pub mod http;
 pub mod metrics;
 pub mod nats;

@@ -15,6 +15,7 @@ use async_nats::{
         stream::{Config, DirectGetErrorKind},
     },
 };
+use bytes::Bytes;
 use futures::StreamExt;
 use igstream::{
     instagram::types,
@@ -120,7 +121,10 @@ impl NatsServer {
 pub struct Found {
     pub subject: String,
     pub headers: HeaderMap,
+    /// Null where it is no JSON, or such as few programs take.
     pub body: Value,
+    /// The body as it is.
+    pub payload: Bytes,
 }
 
 impl Found {
@@ -176,6 +180,7 @@ impl Streams {
                 subject: message.subject.to_string(),
                 headers: message.headers,
                 body: serde_json::from_slice(&message.payload).expect("a body of JSON"),
+                payload: message.payload,
             }),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => None,
             Err(error) => panic!("{subject}: {error}"),
@@ -201,6 +206,7 @@ impl Streams {
                     subject: message.subject.to_string(),
                     headers: message.headers.clone().unwrap_or_default(),
                     body: serde_json::from_slice(&message.payload).unwrap_or_default(),
+                    payload: message.payload.clone(),
                 }
             })
             .collect()

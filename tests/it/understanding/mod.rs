@@ -2,6 +2,7 @@
 //! fixture that a person can read, and what holds for any shape as a property.
 
 mod anything;
+mod documented;
 mod fixtures;
 mod identity;
 mod support;
