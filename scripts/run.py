@@ -273,8 +273,13 @@ def rows(service):
     if not url.startswith("sqlite:"):
         return collections.Counter()
     path = url.removeprefix("sqlite://").removeprefix("sqlite:").partition("?")[0]
+    if not os.path.exists(path):
+        return collections.Counter()
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
+        # A service is ready before its database is: deliveries are safe in the journal.
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'instagram_webhook_events'").fetchone():
+            return collections.Counter()
         counted = database.execute(
             "SELECT event_type, status, count(*) FROM instagram_webhook_events GROUP BY event_type, status")
         return collections.Counter({(kind, status): n for kind, status, n in counted})
