@@ -61,7 +61,7 @@ struct Publisher {
     board: Board,
     stopping: CancellationToken,
     pause: Duration,
-    metrics: HashMap<String, TypeMetrics>,
+    metrics: HashMap<&'static str, TypeMetrics>,
 }
 
 impl Worker for Publisher {
@@ -157,7 +157,7 @@ impl Publisher {
             let name = crate::instagram::types::by_name(&event.event_type)
                 .map_or("unknown", |found| found.name);
             self.metrics
-                .entry(event.event_type.clone())
+                .entry(name)
                 .or_insert_with(|| TypeMetrics::new(name))
                 .received
                 .increment(1);
