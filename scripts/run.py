@@ -273,8 +273,13 @@ def rows(service):
     if not url.startswith("sqlite:"):
         return collections.Counter()
     path = url.removeprefix("sqlite://").removeprefix("sqlite:").partition("?")[0]
+    if not os.path.exists(path):
+        return collections.Counter()
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
+        # A service is ready before its database is: deliveries are safe in the journal.
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'instagram_webhook_events'").fetchone():
+            return collections.Counter()
         counted = database.execute(
             "SELECT event_type, status, count(*) FROM instagram_webhook_events GROUP BY event_type, status")
         return collections.Counter({(kind, status): n for kind, status, n in counted})
@@ -287,7 +292,7 @@ def rows(service):
 def report(ledger, stored):
     """What was sent, as the simulator's ledger has it, against what is in the database."""
     sent, retried = read_ledger(ledger)
-    table = [("event type", "sent new", "stored", "sent again", "duplicates", "malformed", "dead", "")]
+    table = [("event type", "sent new", "stored", "again", "duplicates", "malformed", "dead", "")]
     agree = True
     for kind in TYPES:
         pairs = [(sent[kind, status], stored[kind, status]) for status in ("stored", "duplicate", "dead")]

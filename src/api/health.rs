@@ -57,7 +57,7 @@ async fn ready(State(state): State<HealthState>) -> (StatusCode, Json<Readiness>
         (connected, "NATS is not connected"),
         (
             !state.receives || state.board.is_running(receiver::NAME),
-            "the receiver is not running",
+            "the journal does not acknowledge, or the receiver is not running",
         ),
         (!state.sampled.journal_is_full(), "the journal is full"),
         (state.sampled.once(), "the queues have not been sampled yet"),

@@ -22,8 +22,8 @@ use crate::journal;
 use crate::stream::Connection;
 use crate::stream::bulk::{PublishError, publish_one};
 use crate::stream::message::Outgoing;
-use crate::stream::names::{DELIVERIES_SUBJECT, MESSAGE_ID};
-use crate::supervisor::Child;
+use crate::stream::names::{DELIVERIES, DELIVERIES_SUBJECT, MESSAGE_ID};
+use crate::supervisor::{Board, Child};
 
 /// The actor's name.
 pub const NAME: &str = "receiver";
@@ -35,6 +35,8 @@ const FRAME_DELIVERIES: usize = 1000;
 pub const FRAME_BYTES: usize = 256 * 1024;
 /// How often deliveries that could not be made durable are worth a line.
 const WARN_EVERY: Duration = Duration::from_secs(5);
+/// How often a journal that did not acknowledge is asked whether it answers again.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE_BEFORE_RESEND: Duration = Duration::from_millis(100);
 
 /// Why a delivery was not made durable. Instagram delivers again.
@@ -46,9 +48,12 @@ pub enum NotAccepted {
     /// Not in time.
     #[error("the delivery could not be made durable in time")]
     TooLate,
-    /// The journal is full, away, or refuses.
+    /// The journal is away, or refuses.
     #[error("the delivery could not be made durable: {0}")]
     Refused(String),
+    /// The journal is full.
+    #[error("the delivery could not be made durable: {0}")]
+    Full(String),
 }
 
 type Answer = oneshot::Sender<Result<(), NotAccepted>>;
@@ -67,6 +72,10 @@ pub enum ReceiverMessage {
     Accept(Waiting),
     /// The message under way is acknowledged, or given up for this reason.
     Settled(Result<(), NotAccepted>),
+    /// It is time to ask whether the journal answers again, or it was asked and does not.
+    Ask,
+    /// The journal answers again.
+    Answers,
 }
 
 /// Reaches the receiver, whichever incarnation of it runs.
@@ -102,13 +111,14 @@ impl ReceiverHandle {
 
 /// The receiver as a supervised child, and the handle that reaches it.
 #[must_use]
-pub fn child(connection: &Connection) -> (Child, ReceiverHandle) {
+pub fn child(connection: &Connection, board: &Board) -> (Child, ReceiverHandle) {
     let (incarnation, handle) = watch::channel(None);
-    let connection = connection.clone();
+    let (connection, board) = (connection.clone(), board.clone());
     let child = Child::new(NAME, move |supervisor| {
-        let (connection, incarnation) = (connection.clone(), incarnation.clone());
+        let arguments = (connection.clone(), board.clone());
+        let incarnation = incarnation.clone();
         async move {
-            let (actor, _) = Actor::spawn_linked(None, Receiver, connection, supervisor).await?;
+            let (actor, _) = Actor::spawn_linked(None, Receiver, arguments, supervisor).await?;
             incarnation.send_replace(Some(actor.clone()));
             Ok(actor.get_cell())
         }
@@ -120,25 +130,30 @@ struct Receiver;
 
 struct Queue {
     connection: Connection,
+    /// Where a journal that does not acknowledge is shown: `/readyz` is 503 then.
+    board: Board,
     waiting: VecDeque<Waiting>,
     under_way: bool,
+    asking: bool,
     last_warned: Option<Instant>,
 }
 
 impl Actor for Receiver {
     type Msg = ReceiverMessage;
     type State = Queue;
-    type Arguments = Connection;
+    type Arguments = (Connection, Board);
 
     async fn pre_start(
         &self,
         _: ActorRef<Self::Msg>,
-        connection: Connection,
+        (connection, board): Self::Arguments,
     ) -> Result<Queue, ActorProcessingErr> {
         Ok(Queue {
             connection,
+            board,
             waiting: VecDeque::new(),
             under_way: false,
+            asking: false,
             last_warned: None,
         })
     }
@@ -151,7 +166,9 @@ impl Actor for Receiver {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             ReceiverMessage::Accept(waiting) => queue.waiting.push_back(waiting),
-            ReceiverMessage::Settled(published) => queue.settled(published),
+            ReceiverMessage::Settled(published) => queue.settled(published, &myself),
+            ReceiverMessage::Ask => queue.ask(&myself),
+            ReceiverMessage::Answers => queue.answers(),
         }
         if !queue.under_way {
             queue.send_next(&myself)?;
@@ -162,9 +179,19 @@ impl Actor for Receiver {
 
 impl Queue {
     /// Warns now and then, not a message: what is refused comes again and again.
-    fn settled(&mut self, published: Result<(), NotAccepted>) {
+    fn settled(&mut self, published: Result<(), NotAccepted>, myself: &ActorRef<ReceiverMessage>) {
         self.under_way = false;
-        let Err(error) = published else { return };
+        let Err(error) = published else {
+            return self.answers();
+        };
+        // A full journal answers; the sampler shows that it is full.
+        if !matches!(error, NotAccepted::Full(_)) {
+            self.board.paused(NAME, &error.to_string());
+            if !self.asking {
+                self.asking = true;
+                myself.send_after(ASK_EVERY, || ReceiverMessage::Ask);
+            }
+        }
         let is_due = self
             .last_warned
             .is_none_or(|last| last.elapsed() > WARN_EVERY);
@@ -172,6 +199,29 @@ impl Queue {
             warn!(%error, waiting = self.waiting.len(), "deliveries are answered 503");
             self.last_warned = Some(Instant::now());
         }
+    }
+
+    /// Asks the journal: while `/readyz` says no, nobody may deliver, and no
+    /// delivery would find out that it answers again.
+    fn ask(&mut self, myself: &ActorRef<ReceiverMessage>) {
+        if !self.asking {
+            return;
+        }
+        let (connection, myself) = (self.connection.clone(), myself.clone());
+        tokio::spawn(async move {
+            let answers = connection.publish.get_stream(DELIVERIES).await.is_ok();
+            // Refused by a receiver that is gone: the next one starts well.
+            if answers {
+                let _ = myself.cast(ReceiverMessage::Answers);
+            } else {
+                myself.send_after(ASK_EVERY, || ReceiverMessage::Ask);
+            }
+        });
+    }
+
+    fn answers(&mut self) {
+        self.asking = false;
+        self.board.running(NAME);
     }
 
     fn send_next(&mut self, myself: &ActorRef<ReceiverMessage>) -> Result<(), ActorProcessingErr> {
@@ -251,7 +301,7 @@ async fn publish(
         {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error @ PublishError::Full(_))) => {
-                return Err(NotAccepted::Refused(error.to_string()));
+                return Err(NotAccepted::Full(error.to_string()));
             }
             Ok(Err(error)) => NotAccepted::Refused(error.to_string()),
             Err(_) => return Err(NotAccepted::TooLate),

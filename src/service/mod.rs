@@ -206,7 +206,7 @@ impl Service {
             durability: self.config.nats.durability(),
         });
         if receives {
-            let (child, handle) = receiver::child(&self.connection);
+            let (child, handle) = receiver::child(&self.connection, board);
             self.keep(child);
             routes = routes.merge(receiver::routes(self.receiver_state(handle)));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ractor::ActorProcessingErr;
 use tracing::{info, warn};
 
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::stream::Connection;
 use crate::stream::announce::reprocess;
 use crate::stream::bulk::{Freshness, publish_all};
@@ -41,6 +41,7 @@ impl Worker for Adopter {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
         match self.adopt().await {
             Ok(adopted) => {
+                self.board.running(NAME);
                 self.board.running(store::NAME);
                 if adopted > 0 {
                     info!(
@@ -51,7 +52,12 @@ impl Worker for Adopter {
             }
             Err(error) => {
                 warn!(%error, "accounts that became known cannot be looked for");
-                self.board.paused(store::NAME, &error.to_string());
+                let away = if error.is::<StoreError>() {
+                    store::NAME
+                } else {
+                    NAME
+                };
+                self.board.paused(away, &error.to_string());
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;

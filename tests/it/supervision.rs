@@ -214,3 +214,37 @@ async fn it_stops_while_nats_is_away() {
     assert_eq!(code, Some(0), "{}", service.log());
     assert!(took < STOPS_WITHIN, "{took:?}");
 }
+
+#[tokio::test]
+async fn a_nats_server_that_hangs_makes_the_service_unready_until_it_goes_on() {
+    let database = TestDatabase::sqlite().await;
+    let setup = Setup::managed(&database).set("server.accept_timeout", "1s");
+    let service = setup.start().await;
+    let server = service.nats_process().expect("a nats-server");
+
+    signal_process(server, Signal::STOP);
+    let answer = service.post(&one_comment("while it hangs")).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    eventually("/readyz says no", async || {
+        let (status, readiness) = service.readiness().await;
+        let is_named = readiness["degraded"]["receiver"]["state"] == "paused";
+        if status == 503 && is_named {
+            Ok(())
+        } else {
+            Err(readiness.to_string())
+        }
+    })
+    .await;
+
+    signal_process(server, Signal::CONT);
+    eventually("/readyz says yes without any delivery", async || {
+        let (status, readiness) = service.readiness().await;
+        if status == 200 {
+            Ok(())
+        } else {
+            Err(readiness.to_string())
+        }
+    })
+    .await;
+    service.deliver(&one_comment("afterwards")).await;
+}
