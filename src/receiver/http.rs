@@ -10,7 +10,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DurationRound, TimeDelta, Utc};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::actor::{NotAccepted, ReceiverHandle};
-use super::limits::{Limits, Permit};
+use super::limits::Limits;
 use crate::instagram::delivery::{Delivery, GrammarError, Verified};
 use crate::instagram::signature::{AppSecrets, SIGNATURE_HEADER, SignatureError};
 use crate::stream::Connection;
@@ -126,13 +126,12 @@ async fn receive(
 ) -> Result<(), Refusal> {
     let received_at = Utc::now();
     let limit = state.body_limit.min(state.connection.largest_body());
-    if announced_length(headers).is_some_and(|length| length > limit) {
+    let length = announced_length(headers).unwrap_or(limit);
+    if length > limit {
         return Err(Refusal::TooLarge(limit));
     }
-    let mut permit = state.limits.take().ok_or(Refusal::Overloaded)?;
-    let body = tokio::time::timeout(BODY_TIMEOUT, read(body, limit, &mut permit))
-        .await
-        .map_err(|_| Refusal::Incomplete(format!("it took longer than {BODY_TIMEOUT:?}")))??;
+    let permit = state.limits.take(length).ok_or(Refusal::Overloaded)?;
+    let body = read(body, limit).await?;
     let signature = headers
         .get(SIGNATURE_HEADER)
         .map(header::HeaderValue::as_bytes);
@@ -165,36 +164,16 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
         .ok()
 }
 
-/// The body, each part of which finds room as it comes.
-async fn read(body: Body, limit: usize, permit: &mut Permit) -> Result<Bytes, Refusal> {
-    let mut body = Limited::new(body, limit);
-    let mut whole = Bytes::new();
-    // Joined as they come: a body in parts of a byte each would weigh many times
-    // its length. One that comes in one part, as most do, is not copied.
-    let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Refusal::TooLarge(limit)
-            } else {
-                Refusal::Incomplete(error.to_string())
-            }
-        })?;
-        if let Ok(part) = frame.into_data() {
-            permit.grow(part.len()).ok_or(Refusal::Overloaded)?;
-            if whole.is_empty() && joined.is_empty() {
-                whole = part;
-            } else {
-                joined.extend_from_slice(&std::mem::take(&mut whole));
-                joined.extend_from_slice(&part);
-            }
-        }
+async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect());
+    match whole.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limit)),
+        Ok(Err(error)) => Err(Refusal::Incomplete(error.to_string())),
+        Err(_) => Err(Refusal::Incomplete(format!(
+            "it took longer than {BODY_TIMEOUT:?}"
+        ))),
     }
-    Ok(if joined.is_empty() {
-        whole
-    } else {
-        joined.freeze()
-    })
 }
 
 /// Why a delivery is not answered `EVENT_RECEIVED`.

@@ -68,24 +68,6 @@ fn assert_retry_after(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn whoever_announces_much_and_sends_little_takes_no_room() {
-    let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database).start().await;
-    let head = "POST /api/instagram/webhooks HTTP/1.1\r\nContent-Length: 4194304";
-    let mut open = Vec::new();
-    for _ in 0..64 {
-        let mut request = RawRequest::start(service.address(), head).await;
-        request.write("{").await;
-        open.push(request);
-    }
-    for number in 0..10 {
-        let answer = service.post(&one_comment(&format!("{number}"))).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-    }
-    assert_eq!(service.metrics().await.deliveries("overloaded"), 0);
-}
-
-#[tokio::test]
 async fn while_nats_is_away_deliveries_are_told_to_come_again() {
     let database = TestDatabase::sqlite().await;
     let mut nats = NatsServer::start().await;
