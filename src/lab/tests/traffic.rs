@@ -1,7 +1,9 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use super::read;
 use crate::lab::{
     Delivery, Expectation, Kind, Traffic, TrafficPlan, cast::account_ids, signer::Signing,
 };
@@ -19,20 +21,42 @@ fn plan() -> TrafficPlan {
 }
 
 fn json(delivery: &Delivery) -> Value {
-    serde_json::from_slice(&delivery.body).expect("valid JSON")
+    read(&delivery.body).expect("valid JSON")
 }
 
-/// `(account, entry time, item)` of all items of a body, in their order.
-fn items(body: &Value) -> Vec<(String, String, Value)> {
-    let mut items = Vec::new();
-    for entry in body["entry"].as_array().unwrap() {
-        let list = entry.get("changes").or_else(|| entry.get("messaging"));
-        for item in list.unwrap().as_array().unwrap() {
-            let account = entry["id"].as_str().unwrap().to_owned();
-            items.push((account, entry["time"].to_string(), item.clone()));
+/// An item of a body.
+struct Found {
+    account: String,
+    /// `entry.time`, as received.
+    time: String,
+    /// The list it was in, if it was in one.
+    list: Option<&'static str>,
+    item: Value,
+}
+
+/// All items of a body, in their order.
+fn items(body: &Value) -> Vec<Found> {
+    let objects = body.as_array().cloned().unwrap_or(vec![body.clone()]);
+    let entries = objects
+        .iter()
+        .flat_map(|object| object["entry"].as_array().unwrap());
+    entries.flat_map(items_of).collect()
+}
+
+fn items_of(entry: &Value) -> Vec<Found> {
+    let found = |list, item: &Value| Found {
+        account: text(&entry["id"]),
+        time: text(&entry["time"]),
+        list,
+        item: item.clone(),
+    };
+    for list in ["changes", "messaging", "standby"] {
+        if let Some(items) = entry.get(list) {
+            let items = items.as_array().unwrap();
+            return items.iter().map(|item| found(Some(list), item)).collect();
         }
     }
-    items
+    vec![found(None, entry)]
 }
 
 fn text(value: &Value) -> String {
@@ -43,63 +67,66 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The type and identity that the documentation gives to an item.
-fn identity(time: &str, item: &Value) -> (&'static str, String) {
-    let value = &item["value"];
-    let sender = text(&item["sender"]["id"]);
-    let (at, mid) = (text(&item["timestamp"]), |name: &str| {
-        text(&item[name]["mid"])
-    });
-    let from = || format!("{}_{}", text(&value["id"]), text(&value["from"]["id"]));
-    match item["field"].as_str() {
-        Some("comments") => return ("comment", format!("comment_{}", from())),
-        Some("live_comments") => return ("live_comment", format!("live_comment_{}", from())),
+/// The type and identity that the documentation gives to an item; no identity for `unknown`.
+fn identity(found: &Found) -> (&'static str, Option<String>) {
+    let (time, value) = (&found.time, &found.item["value"]);
+    let from = || {
+        let id = value.get("id").unwrap_or(&value["comment_id"]);
+        format!("{}_{}", text(id), text(&value["from"]["id"]))
+    };
+    let media = text(&value["media_id"]);
+    match found.item["field"].as_str() {
+        Some("comments") => ("comment", Some(format!("comment_{}", from()))),
+        Some("live_comments") => ("live_comment", Some(format!("live_comment_{}", from()))),
         Some("mentions") => {
-            let (media, comment) = (text(&value["media_id"]), text(&value["comment_id"]));
-            return ("mention", format!("mention_{media}_{comment}_-"));
+            let comment = text(&value["comment_id"]);
+            ("mention", Some(format!("mention_{media}_{comment}_-")))
         }
         Some("story_insights") => {
-            let media = text(&value["media_id"]);
-            return ("story_insights", format!("story_insights_{media}_{time}"));
+            let id = format!("story_insights_{media}_{time}");
+            ("story_insights", Some(id))
         }
-        other => assert_eq!(other, None),
+        Some(field) if field.starts_with("messag") => messaging_identity(value),
+        Some(_) => ("unknown", None),
+        None => messaging_identity(&found.item),
     }
-    if item.get("reaction").is_some() {
-        let action = text(&item["reaction"]["action"]);
-        let id = format!(
-            "message_reactions_{}_{sender}_{action}_{at}",
-            mid("reaction")
-        );
-        return ("message_reactions", id);
-    }
-    if item.get("postback").is_some() {
-        let id = format!("messaging_postbacks_{}_{sender}", mid("postback"));
-        return ("messaging_postbacks", id);
-    }
-    if item.get("read").is_some() {
-        let id = format!("messaging_seen_{}_{sender}_{at}", mid("read"));
-        return ("messaging_seen", id);
-    }
-    if item.get("message_edit").is_some() {
+}
+
+fn messaging_identity(item: &Value) -> (&'static str, Option<String>) {
+    let (sender, at) = (text(&item["sender"]["id"]), text(&item["timestamp"]));
+    let mid = |key: &str| text(&item[key]["mid"]);
+    let id = if item.get("reaction").is_some() {
+        let (mid, action) = (mid("reaction"), text(&item["reaction"]["action"]));
+        format!("message_reactions_{mid}_{sender}_{action}_{at}")
+    } else if let Some(postback) = item.get("postback") {
+        // Serde writes the keys sorted.
+        let digest = || hex::encode(Sha256::digest(postback.to_string()));
+        let stand_in = || format!("-_{at}_{}", digest());
+        let lead = postback.get("mid").map_or_else(stand_in, text);
+        format!("messaging_postbacks_{lead}_{sender}")
+    } else if let Some(read) = item.get("read") {
+        let lead = text(read.get("mid").unwrap_or(&read["watermark"]));
+        format!("messaging_seen_{lead}_{sender}_{at}")
+    } else if item.get("message_edit").is_some() {
         let (mid, edit) = (mid("message_edit"), text(&item["message_edit"]["num_edit"]));
-        return ("message", format!("message_{mid}_{sender}_edit{edit}"));
-    }
-    let message = &item["message"];
-    if message["attachments"][0]["type"] == "story_mention" {
-        return (
-            "story_mention",
-            format!("story_mention_{}_{sender}", mid("message")),
-        );
-    }
-    let deleted = if message["is_deleted"] == true {
-        "_deleted"
+        format!("message_{mid}_{sender}_edit{edit}")
+    } else if let Some(message) = item.get("message") {
+        let mid = mid("message");
+        if message["attachments"][0]["type"] == "story_mention" {
+            format!("story_mention_{mid}_{sender}")
+        } else if message["is_deleted"] == true {
+            format!("message_{mid}_{sender}_deleted")
+        } else {
+            format!("message_{mid}_{sender}")
+        }
     } else {
-        ""
+        return ("unknown", None);
     };
-    (
-        "message",
-        format!("message_{}_{sender}{deleted}", mid("message")),
-    )
+    let types = Kind::ALL.map(Kind::name);
+    // The longest name that fits: `message` begins `message_reactions` too.
+    let fitting = types.into_iter().filter(|name| id.starts_with(name));
+    let name = fitting.max_by_key(|name| name.len()).unwrap();
+    (name, Some(id))
 }
 
 #[test]
@@ -114,7 +141,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn all_nine_types_appear_mostly_messages_receipts_and_comments() {
+fn all_types_appear_mostly_messages_receipts_and_comments() {
     let mut counts = BTreeMap::<_, u32>::new();
     for delivery in deliveries(3_000, plan()) {
         for told in delivery.events {
@@ -158,60 +185,59 @@ fn bodies_say_what_the_ledger_says() {
         if delivery.status == 400 {
             continue;
         }
-        let body = json(&delivery);
-        let items = items(&body);
+        let items = items(&json(&delivery));
         assert_eq!(items.len(), delivery.events.len());
-        for ((account, time, item), told) in items.iter().zip(&delivery.events) {
-            assert_eq!(told.ig_account_id.as_deref(), Some(account.as_str()));
-            let Some(event_id) = &told.event_id else {
-                assert_eq!(told.expectation, Expectation::Dead);
+        for (found, told) in items.iter().zip(&delivery.events) {
+            assert_eq!(told.ig_account_id.as_deref(), Some(found.account.as_str()));
+            if told.expectation == Expectation::Dead {
+                assert_eq!((told.event_type, &told.event_id), (Some("unknown"), &None));
                 continue;
-            };
-            let (event_type, id) = identity(time, item);
-            assert_eq!(told.event_type, Some(event_type), "{item}");
-            assert_eq!(**event_id, *id, "{item}");
-            assert!(
-                id.bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-            );
-            assert!(id.len() <= 400);
+            }
+            let (event_type, id) = identity(found);
+            assert_eq!(told.event_type, Some(event_type), "{}", found.item);
+            assert_eq!(told.event_id.as_deref(), id.as_deref(), "{}", found.item);
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-:+".contains(&byte);
+            assert!(id.is_none_or(|id| id.len() <= 400 && id.bytes().all(is_plain)));
         }
     }
 }
 
 #[test]
 fn messaging_items_have_the_documented_shape() {
+    let plan = TrafficPlan {
+        invalid: 0.0,
+        ..plan()
+    };
     let mut referred_to = 0;
     let mut mids = HashSet::new();
-    for delivery in deliveries(
-        3_000,
-        TrafficPlan {
-            invalid: 0.0,
-            ..plan()
-        },
-    ) {
-        let body = json(&delivery);
-        assert_eq!(body["object"], "instagram");
-        for (account, time, item) in items(&body) {
-            if item.get("field").is_some() {
-                assert_eq!(time.len(), 10, "changes are timed in seconds");
+    for delivery in deliveries(3_000, plan) {
+        for Found {
+            account,
+            time,
+            list,
+            item,
+        } in items(&json(&delivery))
+        {
+            if list != Some("messaging") {
                 continue;
             }
             assert_eq!(time.len(), 13, "messaging is timed in milliseconds");
             assert_eq!(text(&item["timestamp"]).len(), 13);
-            if item["message_edit"]["num_edit"] == 0 {
+            if item["message_edit"]["num_edit"] == 0 || item["message_edit"]["num_edit"] == "0" {
                 assert!(item.get("sender").is_none());
                 continue;
             }
-            let (sender, recipient) = (&item["sender"]["id"], &item["recipient"]["id"]);
+            let (sender, recipient) = (text(&item["sender"]["id"]), text(&item["recipient"]["id"]));
             let is_echo = item["message"]["is_echo"] == true;
-            let own = if *sender == account {
-                sender
-            } else {
-                recipient
-            };
-            assert_eq!(*own, account);
-            assert!(!is_echo || *sender == account);
+            assert_eq!(
+                if sender == account {
+                    &sender
+                } else {
+                    &recipient
+                },
+                &account
+            );
+            assert!(!is_echo || sender == account);
             if item["message"]["mid"].is_string() {
                 mids.insert(text(&item["message"]["mid"]));
             } else if item.get("reaction").is_some() {
@@ -223,7 +249,10 @@ fn messaging_items_have_the_documented_shape() {
             }
         }
     }
-    assert!(referred_to > 100, "reactions refer to messages sent before");
+    assert!(
+        referred_to > 100,
+        "reactions refer to messages sent before: {referred_to}"
+    );
 }
 
 #[test]
@@ -261,7 +290,7 @@ fn malformed_items_are_all_different() {
     for delivery in deliveries(3_000, plan) {
         let dead = |told: &crate::lab::Told| told.expectation == Expectation::Dead;
         if let Some(place) = delivery.events.iter().position(dead) {
-            let (_, _, item) = &items(&json(&delivery))[place];
+            let item = &items(&json(&delivery))[place].item;
             assert!(delivery.events.len() > 1, "among good ones");
             assert!(seen.insert(item.to_string()), "twice: {item}");
         }
@@ -288,7 +317,8 @@ fn percentages_and_batches_come_out() {
         sent.iter().filter(has_one).count()
     };
     let invalid = has(Expectation::Refused) + has(Expectation::Ignored) + has(Expectation::Dead);
-    assert!((1_900..2_100).contains(&has(Expectation::Duplicate)));
+    // Boosted comments come twice beside those.
+    assert!((1_900..2_250).contains(&has(Expectation::Duplicate)));
     assert!((900..1_100).contains(&invalid));
     let is_new = |delivery: &&Delivery| {
         delivery.status == 200
@@ -334,7 +364,7 @@ fn the_kinds_of_invalid_deliveries_rotate() {
     assert_eq!(statuses, [401, 400, 400, 200, 200].repeat(3));
     for round in sent.chunks(5) {
         assert_ne!(round[0].signing, Signing::Right);
-        assert!(serde_json::from_slice::<Value>(&round[1].body).is_err());
+        assert!(read(&round[1].body).is_err());
         assert!(json(&round[2]).get("entry").is_none());
         assert_ne!(json(&round[3])["object"], "instagram");
         assert_eq!(json(&round[4])["object"], "instagram");
@@ -376,4 +406,131 @@ fn accounts_are_the_same_in_every_run() {
             .all(|id| id.len() == 17 && id.starts_with("178414"))
     );
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1_000);
+}
+
+#[test]
+fn every_shape_appears() {
+    let plan = TrafficPlan {
+        accounts: 5,
+        ..plan()
+    };
+    let sent = deliveries(20_000, plan);
+    let text: Vec<_> = sent
+        .iter()
+        .map(|sent| String::from_utf8_lossy(&sent.body))
+        .collect();
+    let text = text.join("\n");
+    let attachments = [
+        "image",
+        "video",
+        "audio",
+        "file",
+        "share",
+        "ig_reel",
+        "reel",
+        "ig_post",
+        "ig_story",
+        "story",
+        "media",
+        "story_mention",
+        "template",
+        "ephemeral",
+        "fallback",
+        "sticker",
+        "like_heart",
+        "unsupported_type",
+    ];
+    for kind in attachments {
+        assert!(text.contains(&format!(r#""type":"{kind}""#)), "{kind}");
+    }
+    let shapes = [
+        "\n[{\"object\"",
+        r#"{"entry":["#,
+        r#""id":"0","changes""#,
+        r#""id":17841405822304914,"#,
+        r#""standby":["#,
+        r#","field":"comments","value""#,
+        r#""changed_fields""#,
+        r#""field":"messages","value":{"sender""#,
+        r#""field":"message_echoes","value""#,
+        r#""field":"standby","value":""#,
+        r#""comment_id":""#,
+        r#""original_media_id""#,
+        r#""self_ig_scoped_id""#,
+        r#""replies":-1"#,
+        r#""navigation""#,
+        r#""quick_reply":{"#,
+        r#""is_self_reply":true"#,
+        r#""link_sticker_url""#,
+        r#""ads_context_data""#,
+        r#""flow_id""#,
+        r#""product":{"#,
+        r#""generic":["#,
+        r#""app_id":"#,
+        r#""is_self":true"#,
+        r#""is_unsupported":true"#,
+        r#""num_edit":0"#,
+        r#""num_edit":""#,
+        r#""watermark":"#,
+        r#""action":"unreact""#,
+        r#""referral":{"#,
+        r#""optin":{"#,
+        r#""pass_thread_control":{"#,
+        r#""policy_enforcement":{"#,
+        r#""field":"story_reactions""#,
+        r#"here \ud83d""#,
+        r#""\udc4d goes on"#,
+        r"\u0000",
+        "+0000\"",
+    ];
+    for shape in shapes {
+        assert!(text.contains(shape), "{shape}");
+    }
+    let longest = sent.iter().map(|delivery| delivery.body.len()).max();
+    assert!(longest > Some(16_000), "a text of many KB");
+    let in_bursts = sent.iter().filter(|sent| sent.moment < sent.number).count();
+    assert!((200..4_000).contains(&in_bursts), "{in_bursts}");
+}
+
+#[test]
+fn things_come_before_the_message_they_are_about() {
+    let plan = TrafficPlan {
+        duplicates: 0.0,
+        invalid: 0.0,
+        ..plan()
+    };
+    let mut early: HashMap<String, &str> = HashMap::new();
+    let mut late = BTreeMap::<_, u32>::new();
+    for delivery in deliveries(20_000, plan) {
+        for found in items(&json(&delivery)) {
+            let item = &found.item;
+            let about = ["reaction", "read", "message_edit", "message"]
+                .into_iter()
+                .find_map(|key| Some((key, item.get(key)?)));
+            let Some((key, about)) = about else { continue };
+            let mid = text(&about["mid"]);
+            let is_told = key == "message" && about["is_deleted"] != true;
+            if is_told {
+                if let Some(key) = early.remove(&mid) {
+                    *late.entry(key).or_default() += 1;
+                }
+            } else {
+                early.insert(mid, key);
+            }
+        }
+    }
+    for key in ["reaction", "read", "message_edit", "message"] {
+        assert!(late.get(key) > Some(&5), "{key}: {late:?}");
+    }
+}
+
+#[test]
+fn without_repeats_no_event_is_told_twice() {
+    let plan = TrafficPlan {
+        duplicates: 0.0,
+        ..plan()
+    };
+    for told in deliveries(5_000, plan).iter().flat_map(|sent| &sent.events) {
+        assert_ne!(told.expectation, Expectation::Duplicate);
+    }
 }
