@@ -14,7 +14,7 @@
 //! - [`shapes`], [`wire`]: Instagram's JSON, and Meta's way to escape it
 //! - [`items`]: one item of each type, by `changes`, `messages` (with `attachments`), `gestures` and
 //!   `others`; [`malformed`]: one that must end as a dead letter
-//! - [`traffic`]: deliveries, repeats, bursts, and what comes out of order; [`invalid`]: what must not be accepted
+//! - [`plan`], [`traffic`]: deliveries, repeats, bursts, and what comes out of order; [`invalid`]: what must not be accepted
 //! - [`delivery`]: the bytes, and what must become of each event in them
 //! - [`signer`], [`player`], `post`: sending them at a pace, again if need be
 //! - [`ledger`], [`summary`]: telling what happened
@@ -32,6 +32,7 @@ pub mod ledger;
 pub mod malformed;
 mod messages;
 mod others;
+pub mod plan;
 pub mod player;
 mod post;
 mod report;
@@ -44,11 +45,12 @@ pub mod wire;
 pub use delivery::{Delivery, Expectation, Told};
 pub use kind::Kind;
 pub use ledger::Ledger;
+pub use plan::TrafficPlan;
 pub use player::{End, Play, play};
 pub use post::PlayError;
 pub use signer::Signer;
 pub use summary::Summary;
-pub use traffic::{Traffic, TrafficPlan};
+pub use traffic::Traffic;
 
 #[cfg(test)]
 mod tests;

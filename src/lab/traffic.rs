@@ -1,9 +1,6 @@
 //! What is sent when: an endless iterator of deliveries, the same for the same plan.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::RangeInclusive,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -14,6 +11,7 @@ use super::{
     delivery::{Delivery, Envelope, Expectation, Telling, Told, body, expecting, told},
     items::{Later, item},
     kind::Kind,
+    plan::TrafficPlan,
     signer::Signing,
     wire::Escaping,
 };
@@ -26,42 +24,6 @@ const MOMENT: usize = 8;
 const BURST_ONCE_IN: usize = 400;
 /// The test button is pressed once in so many items.
 const SAMPLE_ONCE_IN: usize = 250;
-
-/// What the traffic is like.
-#[derive(Debug, Clone)]
-pub struct TrafficPlan {
-    /// Decides everything that the other fields leave open.
-    pub seed: u64,
-    /// When the first delivery happens, in milliseconds since 1970.
-    pub start_ms: u64,
-    /// The time from one delivery to the next, in microseconds.
-    pub step_micros: u64,
-    /// The types to send; all of them if empty.
-    pub kinds: Vec<Kind>,
-    /// How many accounts take part; at least one does.
-    pub accounts: usize,
-    /// How many items a delivery has.
-    pub batch: RangeInclusive<usize>,
-    /// Percent of the deliveries that tell an earlier one again.
-    pub duplicates: f64,
-    /// Percent of the deliveries that are invalid in some way.
-    pub invalid: f64,
-}
-
-impl Default for TrafficPlan {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            start_ms: 0,
-            step_micros: 20_000,
-            kinds: Kind::ALL.to_vec(),
-            accounts: 3,
-            batch: 1..=3,
-            duplicates: 5.0,
-            invalid: 1.0,
-        }
-    }
-}
 
 /// Deliveries, one after the other, without end.
 #[derive(Debug)]
