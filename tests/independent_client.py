@@ -136,7 +136,8 @@ def simulate(service):
 
 def read_ledger(lines):
     """How often each event was told and accepted, and as a new one; dead letters per account; what may be there once
-    more. What is unknown is told by a digest, which the ledger does not have: that of an account counts as one event."""
+    more. What is unknown is told by a digest, which the ledger does not have: that of an account counts as one event.
+    """
     accepted = [line for line in lines if line["status"] == 200]
     told, new, dead, retried = collections.Counter(), collections.Counter(), collections.Counter(), set()
     for line in accepted:
