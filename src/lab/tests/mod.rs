@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bodies;
 mod playing;
+mod shapes;
 mod traffic;
 
 /// A body, read; halves of emoji are left out, which no Rust text can hold.
