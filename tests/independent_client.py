@@ -91,12 +91,12 @@ async def check(service):
         live = []
         await client.subscribe("instagram.stored.>", cb=collecting(live))
         await client.flush()
-        told, dead, retried = read_ledger(await asyncio.to_thread(simulate, service))
+        told, new, dead, retried = read_ledger(await asyncio.to_thread(simulate, service))
         js = client.jetstream()
-        await settle(service, js, len(told), dead.total())
+        await settle(service, js, new.total(), dead.total())
         streams = {name: await read(js, name, f"{prefix}.>") for name, prefix in STREAMS.items()}
         check_events(streams["INSTAGRAM_EVENTS"], told, dead, retried)
-        check_stored(streams["INSTAGRAM_STORED"], told)
+        check_stored(streams["INSTAGRAM_STORED"], new)
         check_dead_letters(streams["INSTAGRAM_DEAD_LETTERS"], dead, retried)
         await check_filters(js, streams["INSTAGRAM_EVENTS"])
         require(
@@ -106,7 +106,7 @@ async def check(service):
     finally:
         await client.close()
     return (f"{len(streams['INSTAGRAM_EVENTS'])} events of {DELIVERIES} deliveries are on their subjects, "
-            f"{len(told)} stored once each, {dead.total()} dead letters")
+            f"{new.total()} stored once each, {dead.total()} dead letters")
 
 
 def collecting(messages):
@@ -120,7 +120,7 @@ def simulate(service):
     ledger, log = service.home / "ledger.ndjson", service.home / "simulate.log"
     player = service.spawn(
         ["simulate", "--url", service.webhook, "--count", str(DELIVERIES), "--rate", "0", "--seed", "1",
-         "--ledger", str(ledger), "--json"],
+         "--invalid", "4", "--ledger", str(ledger), "--json"],
         log, stdout=subprocess.PIPE, text=True,
     )
     with player:
@@ -135,22 +135,31 @@ def simulate(service):
 
 
 def read_ledger(lines):
-    """How often each event was told and accepted; dead letters per account; what may be there once more."""
+    """How often each event was told and accepted, and as a new one; dead letters per account; what may be there once
+    more. What is unknown is told by a digest, which the ledger does not have: that of an account counts as one event.
+    """
     accepted = [line for line in lines if line["status"] == 200]
-    told, dead, retried = collections.Counter(), collections.Counter(), set()
+    told, new, dead, retried = collections.Counter(), collections.Counter(), collections.Counter(), set()
     for line in accepted:
         event = Event(line["type"], line["ig_account_id"], line["event_id"])
         if line["expectation"] in ("stored", "duplicate"):
             told[event] += 1
         elif line["expectation"] == "dead":
             dead[event.account] += 1
+        if line["expectation"] == "stored":
+            new[event] += 1
         if line.get("retried"):
             retried.add(event)
-    new = {Event(line["type"], line["ig_account_id"], line["event_id"])
-           for line in accepted if line["expectation"] == "stored"}
-    require(told and new == set(told), "the ledger has each event that was told again as a new one first")
+    require(told and new.keys() == told.keys(), "the ledger has each event that was told again as a new one first")
+    require(all(count == 1 for event, count in new.items() if event.id), "the ledger has each event as a new one once")
     require(max(told.values()) > 1, "the ledger has an event that was told twice")
-    return told, dead, retried
+    require(any(event.type == "unknown" for event in told), "the ledger has an event of none of the nine types")
+    return told, new, dead, retried
+
+
+def in_ledger(event):
+    """The event as the ledger has it."""
+    return event._replace(id=None) if event.type == "unknown" else event
 
 
 async def settle(service, js, stored, dead):
@@ -186,28 +195,26 @@ async def read(js, stream, subject):
 
 
 def check_events(messages, told, dead, retried):
-    found, unknown = collections.Counter(), collections.Counter()
+    found = collections.Counter()
     for message in messages:
         event = envelope(message, "instagram.events", "")
         check_body(message, event)
-        if event.type == "unknown":
-            unknown[event.account] += 1
-        else:
-            found[event] += 1
-    for event in told | found:
+        found[in_ledger(event)] += 1
+    expected = told + collections.Counter({Event("unknown", account, None): count for account, count in dead.items()})
+    for event in expected | found:
         require(
-            found[event] == told[event] or (event in retried and found[event] > told[event]),
-            f"{event} is on INSTAGRAM_EVENTS as often as it was told: {told[event]}, not {found[event]}",
+            found[event] == expected[event] or (event in retried and found[event] > expected[event]),
+            f"{event} is on INSTAGRAM_EVENTS as often as it was told: {expected[event]}, not {found[event]}",
         )
-    require_dead(unknown, dead, retried, "INSTAGRAM_EVENTS, as instagram.events.unknown.*")
 
 
-def check_stored(messages, told):
+def check_stored(messages, new):
     found = collections.Counter(
-        envelope(message, "instagram.stored", ".stored", lambda receipt: f"stored:{receipt}") for message in messages)
-    for event in told.keys() | found.keys():
-        require(found[event] == (event in told),
-                f"{event} is on INSTAGRAM_STORED exactly once if it was told, not {found[event]} times")
+        in_ledger(envelope(message, "instagram.stored", ".stored", lambda receipt: f"stored:{receipt}"))
+        for message in messages)
+    for event in new | found:
+        require(found[event] == new[event],
+                f"{event} is on INSTAGRAM_STORED as often as it was new: {new[event]}, not {found[event]} times")
 
 
 def check_dead_letters(messages, dead, retried):
@@ -216,15 +223,12 @@ def check_dead_letters(messages, dead, retried):
         event = envelope(message, "instagram.dead_letters", ".dead_letter", lambda receipt: f"dead:{receipt}:1")
         require(event.type == "unknown", f"only malformed items are dead letters, not {event}")
         found[event.account] += 1
-    require_dead(found, dead, retried, "INSTAGRAM_DEAD_LETTERS")
-
-
-def require_dead(found, dead, retried, where):
     for account in dead | found:
         may_be_more = any(event.account == account and event.type == "unknown" for event in retried)
         require(
             found[account] == dead[account] or (may_be_more and found[account] > dead[account]),
-            f"{dead[account]} malformed items of account {account} are on {where}, not {found[account]}",
+            f"{dead[account]} malformed items of account {account} are on INSTAGRAM_DEAD_LETTERS, "
+            f"not {found[account]}",
         )
 
 

@@ -18,11 +18,12 @@ const EXAMPLE: &str = "\
 Example:
   igstream simulate --rate 200 --count 5000 --types comment,message --ledger sent.ndjson
 
-The accounts are the same in every run; the first is 17841405822304914. A service that does not
-register accounts by itself keeps the events of unknown ones unassigned. With the same --seed and
+The accounts are the same in every run: the first is 17841405822304914, and now and then comes a sample
+of the dashboard's test button, whose account is 0. A service that does not register accounts by itself
+keeps the events of unknown ones unassigned. With the same --seed and
 --start the same bytes are sent again, so a second run is all duplicates.";
 
-/// Play Instagram: sign and post realistic deliveries of all nine types to a running service
+/// Play Instagram: sign and post realistic deliveries of all types to a running service
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct SimulateArgs {
@@ -34,7 +35,7 @@ pub struct SimulateArgs {
     )]
     pub url: String,
 
-    /// Deliveries a second; 0 = as fast as they are taken
+    /// Deliveries a second, now and then in bursts; 0 = as fast as they are taken
     #[arg(long, default_value = "50", value_parser = rate)]
     pub rate: f64,
 
@@ -46,7 +47,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
 
-    /// Only these types, comma separated [default: all nine, mostly messages, receipts, comments]
+    /// Only these types, comma separated [default: all nine and unknown, mostly messages, receipts, comments]
     #[arg(
         long,
         value_delimiter = ',',
@@ -71,7 +72,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "MILLISECONDS")]
     pub start: Option<u64>,
 
-    /// Percent of the deliveries that tell an earlier one again
+    /// Percent of the deliveries that tell an earlier one again; 0: no event is told twice
     #[arg(long, default_value = "5", value_name = "PERCENT", value_parser = percent)]
     pub duplicates: f64,
 
@@ -243,7 +244,8 @@ fn remarks(args: &SimulateArgs, summary: &Summary) -> Vec<String> {
 
 fn kinds() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|name| {
-        Kind::from_name(&name).ok_or_else(|| format!("{name} is none of the nine types"))
+        Kind::from_name(&name)
+            .ok_or_else(|| format!("{name} is neither one of the nine types nor unknown"))
     })
 }
 

@@ -32,9 +32,13 @@ pub struct Account {
     posts: Vec<String>,
     /// Who writes to it; likewise.
     people: Vec<Person>,
+    /// The account as its own correspondent: the recipient of what it sends to itself.
+    pub scoped_id: Option<String>,
+    /// It is that of the dashboard's test button.
+    pub is_sample: bool,
     /// The last comment, to be replied to.
     pub last_comment: Option<String>,
-    /// The last story that insights were sent of, and their `entry.time`.
+    /// The last story that insights were sent of, and when, in seconds since 1970.
     pub last_story: Option<(String, u64)>,
 }
 
@@ -46,6 +50,7 @@ pub struct Person {
     /// User name.
     pub username: String,
     messages: VecDeque<Sent>,
+    last_event_ms: u64,
 }
 
 /// A message of a conversation.
@@ -72,17 +77,36 @@ pub struct Sent {
 pub fn accounts(count: usize) -> Vec<Account> {
     account_ids(count)
         .into_iter()
-        .map(|id| Account {
-            id: id.into(),
-            posts: Vec::new(),
-            people: Vec::new(),
-            last_comment: None,
-            last_story: None,
-        })
+        .map(|id| Account::new(&id, false))
         .collect()
 }
 
+/// The account that the dashboard's test button tells about.
+#[must_use]
+pub fn sample_account() -> Account {
+    Account::new("0", true)
+}
+
 impl Account {
+    fn new(id: &str, is_sample: bool) -> Self {
+        Self {
+            id: id.into(),
+            posts: Vec::new(),
+            people: Vec::new(),
+            scoped_id: None,
+            is_sample,
+            last_comment: None,
+            last_story: None,
+        }
+    }
+
+    /// How far apart two of its events must be that only their time tells apart, in milliseconds.
+    #[must_use]
+    pub const fn apart_ms(&self) -> u64 {
+        // The samples tell seconds.
+        if self.is_sample { 1_000 } else { 1 }
+    }
+
     /// One of the people.
     pub fn person(&mut self, pen: &mut Pen) -> &mut Person {
         let index = pen.below(PEOPLE_PER_ACCOUNT).min(self.people.len());
@@ -108,6 +132,7 @@ impl Person {
             id: pen.scoped_id(),
             username: pen.username(),
             messages: VecDeque::new(),
+            last_event_ms: 0,
         }
     }
 
@@ -129,23 +154,39 @@ impl Person {
         mid
     }
 
+    /// A time that no other event of the person has that asked for one here.
+    pub fn next_event_ms(&mut self, now_ms: u64, apart_ms: u64) -> u64 {
+        self.last_event_ms = now_ms.max(self.last_event_ms + apart_ms);
+        self.last_event_ms
+    }
+
+    /// The message sent last.
+    pub fn newest(&mut self) -> Option<&mut Sent> {
+        self.messages.back_mut()
+    }
+
     /// A message sent before that `fits`, if one is remembered.
     pub fn earlier(&mut self, pen: &mut Pen, fits: impl Fn(&Sent) -> bool) -> Option<&mut Sent> {
         let index = self.position(pen, fits)?;
         self.messages.get_mut(index)
     }
 
-    /// Such a message, or else one from before anybody listened, as it happens in life.
+    /// Such a message, or the `newest`, whatever it is; or else one from before anybody listened,
+    /// as it happens in life.
     pub fn earlier_or_unheard(
         &mut self,
         pen: &mut Pen,
         now_ms: u64,
+        newest: bool,
         fits: impl Fn(&Sent) -> bool,
     ) -> &mut Sent {
-        let index = self.position(pen, fits).unwrap_or_else(|| {
-            self.send(pen, true, now_ms.saturating_sub(60_000));
-            self.messages.len() - 1
-        });
+        let newest = self.messages.len().checked_sub(1).filter(|_| newest);
+        let index = newest
+            .or_else(|| self.position(pen, fits))
+            .unwrap_or_else(|| {
+                self.send(pen, true, now_ms.saturating_sub(60_000));
+                self.messages.len() - 1
+            });
         &mut self.messages[index]
     }
 
@@ -159,10 +200,10 @@ impl Person {
 }
 
 impl Sent {
-    /// The time of the next event of this message: `now_ms`, but later than the one before, since
-    /// the time is all that tells two of them apart.
-    pub fn next_event_ms(&mut self, now_ms: u64) -> u64 {
-        self.last_event_ms = now_ms.max(self.last_event_ms + 1);
+    /// The time of the next event of this message: `now_ms`, but `apart_ms` later than the one
+    /// before, since the time is all that tells two of them apart.
+    pub fn next_event_ms(&mut self, now_ms: u64, apart_ms: u64) -> u64 {
+        self.last_event_ms = now_ms.max(self.last_event_ms + apart_ms);
         self.last_event_ms
     }
 }

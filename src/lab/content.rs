@@ -2,11 +2,12 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use chrono::DateTime;
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
 use super::{
-    shapes::Number,
-    wire::{Escaping, to_json},
+    shapes::{Id, Number},
+    wire::{Escaping, FIRST_HALF, SECOND_HALF, to_json},
 };
 
 /// Writes ids, texts and JSON; all of it follows from the seed.
@@ -63,6 +64,40 @@ impl Pen {
         }
     }
 
+    /// A time in milliseconds as a messaging item tells it, or a sample of one.
+    pub fn timestamp(&mut self, ms: u64, is_sample: bool) -> Number {
+        if is_sample {
+            self.sample_time(ms)
+        } else {
+            self.number(ms)
+        }
+    }
+
+    /// A time as Meta's samples write it: seconds, as text or as a number, or ISO 8601.
+    pub fn sample_time(&mut self, ms: u64) -> Number {
+        let iso = i64::try_from(ms)
+            .ok()
+            .and_then(DateTime::from_timestamp_millis);
+        match (self.below(3), iso) {
+            (0, Some(time)) => Number::Text(time.format("%Y-%m-%dT%H:%M:%S%z").to_string()),
+            (1, _) => Number::Text((ms / 1_000).to_string()),
+            _ => Number::Number(ms / 1_000),
+        }
+    }
+
+    /// An id as Instagram writes it: now and then as a number.
+    pub fn written<'a>(&mut self, id: &'a str) -> Id<'a> {
+        match id.parse() {
+            Ok(number) if self.chance(2) => Id::Number(number),
+            _ => Id::Text(id),
+        }
+    }
+
+    /// A count below `bound` as Meta's insights give it, or none.
+    pub fn perhaps(&mut self, percent: u32, bound: i64) -> Option<i64> {
+        self.chance(percent).then(|| self.figure(bound))
+    }
+
     /// A count below `bound` as Meta's insights give it.
     pub fn figure(&mut self, bound: i64) -> i64 {
         let count = self.rng.random_range(0..bound);
@@ -116,11 +151,21 @@ impl Pen {
     pub fn text(&mut self) -> Cow<'static, str> {
         let phrase = self.pick(PHRASES);
         match self.below(1_000) {
-            0 => self.pick(ODD_TEXTS).into(),
-            1..5 => LONG_PHRASE.repeat(12).into(),
-            5..300 => format!("{phrase} {}", self.pick(EMOJI)).into(),
+            0..5 => self.odd_text(),
+            5..9 => LONG_PHRASE.repeat(12).into(),
+            9 => LONG_PHRASE.repeat(50 + self.below(400)).into(),
+            10..300 => format!("{phrase} {}", self.pick(EMOJI)).into(),
             300..500 => format!("{phrase} {}", self.pick(PHRASES)).into(),
             _ => phrase.into(),
+        }
+    }
+
+    /// Rare, and legal: nothing at all, U+0000, half an emoji, and the like.
+    fn odd_text(&mut self) -> Cow<'static, str> {
+        match self.below(3) {
+            0 => format!("cut here {FIRST_HALF}").into(),
+            1 => format!("{SECOND_HALF} goes on here").into(),
+            _ => self.pick(ODD_TEXTS).into(),
         }
     }
 
@@ -204,7 +249,7 @@ const PHRASES: &[&str] = &[
     "Z͑ͫa̴l͟g͞o",
 ];
 
-/// Rare, and legal: nothing at all, U+0000, a text direction turned round, a lone joiner.
+/// Nothing at all, U+0000, a text direction turned round, a lone joiner.
 const ODD_TEXTS: &[&str] = &["", "nul\u{0}inside", "\u{202e}dekcab", "\u{200d}", " "];
 
 const LONG_PHRASE: &str = "A long story, told in one go, without a pause. Это длинный рассказ. 🙂 ";

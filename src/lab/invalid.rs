@@ -1,11 +1,9 @@
 //! Deliveries that must not be accepted, must be dropped, or have an item that must end dead.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::{
-    delivery::{Delivery, Expectation, Told, body, told},
+    delivery::{Delivery, Envelope, Expectation, Telling, Told, body, expecting, told},
     malformed::malformed,
     signer::Signing,
     traffic::{Cast, Traffic},
@@ -27,16 +25,16 @@ impl Traffic {
 
     fn wrongly_signed(&mut self, round: u64) -> Delivery {
         let items = self.items(Cast::Untold);
-        let events = told(&items, Expectation::Refused);
+        let events = told(&expecting(&items, Expectation::Refused));
         Delivery {
             signing: [Signing::Foreign, Signing::Absent, Signing::Cut][index(round, 3)],
             status: 401,
-            ..self.accepted(body("instagram", &items), events)
+            ..self.accepted(body("instagram", &items, Envelope::Usual), events)
         }
     }
 
     fn not_json(&mut self, round: u64) -> Delivery {
-        let mut whole = body("instagram", &self.items(Cast::Untold));
+        let mut whole = body("instagram", &self.items(Cast::Untold), Envelope::Usual);
         let body = match round % 3 {
             0 => whole.split_to(whole.len() / 2),
             1 => Bytes::from_static(b"<html><body>502 Bad Gateway</body></html>"),
@@ -67,26 +65,20 @@ impl Traffic {
     fn of_another_product(&mut self, round: u64) -> Delivery {
         let objects = ["page", "user", "whatsapp_business_account"];
         let items = self.items(Cast::Untold);
-        let events = told(&items, Expectation::Ignored);
+        let events = told(&expecting(&items, Expectation::Ignored));
         let object = objects[index(round, objects.len())];
-        self.accepted(body(object, &items), events)
+        self.accepted(body(object, &items, Envelope::Usual), events)
     }
 
     fn with_a_malformed_item(&mut self) -> Delivery {
-        let mut items = self.items(Cast::Told);
-        let mut events = told(&items, Expectation::Stored);
+        let mut tellings = self.items(Cast::Told);
         let (kind, now_ms) = (self.kind(), self.now_ms());
         let account = self.account_index(None);
-        let bad = [Arc::new(malformed(
-            &mut self.pen,
-            &mut self.cast[account],
-            kind,
-            now_ms,
-        ))];
-        let at = self.pen.below(items.len() + 1);
-        events.splice(at..at, told(&bad, Expectation::Dead));
-        items.splice(at..at, bad);
-        self.accepted(body("instagram", &items), events)
+        let bad = malformed(&mut self.pen, &mut self.cast[account], kind, now_ms);
+        let at = self.pen.below(tellings.len() + 1);
+        tellings.insert(at, Telling::new(bad, Expectation::Dead));
+        let events = told(&tellings);
+        self.accepted(body("instagram", &tellings, Envelope::Usual), events)
     }
 }
 

@@ -1,158 +1,166 @@
-//! One item of each type, with the `event_id` that it must get; here those of `changes`.
+//! One item of each type, with the `event_id` that it must get, and the ways in which it travels.
 
 use std::sync::Arc;
 
 use super::{
     cast::Account,
+    changes,
     content::Pen,
+    delivery::Expectation,
+    gestures,
     kind::{Kind, Place},
-    messaging,
-    shapes::{Change, Comment, Draft, From, Media, Mention, StoryInsights},
+    messages, others,
+    shapes::Number,
 };
 
 /// An item as it travels in an entry.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Item {
-    /// One of the nine, or `unknown` for what is malformed.
+    /// One of the nine, or `unknown`.
     pub event_type: &'static str,
-    /// `entry.id`.
-    pub ig_account_id: Arc<str>,
-    /// The `event_id` it must get; none for what is malformed.
+    /// The `event_id` it must get; none for what is `unknown`, which is told by a digest.
     pub event_id: Option<Arc<str>>,
-    /// Its list in the entry.
+    /// Where in the entry it stands.
     pub place: Place,
-    /// The `entry.time` it is told with.
-    pub entry_time: u64,
-    /// The change or messaging item itself.
+    /// What the entry says of all its items.
+    pub head: Head,
+    /// The change or messaging item itself; where the entry is the item, the rest of the entry.
     pub json: Vec<u8>,
+}
+
+/// What an entry says of all its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// `entry.id`.
+    pub account: Arc<str>,
+    /// It is written as a number.
+    pub is_number: bool,
+    /// `entry.time`.
+    pub time: Number,
+}
+
+/// A new item, and what comes of it later, in another delivery.
+#[derive(Debug)]
+pub struct Made {
+    /// To be told now.
+    pub now: Item,
+    /// To be told later.
+    pub later: Option<Later>,
+}
+
+/// What is told later: a message that comes after a reaction to it, a comment that is told twice.
+#[derive(Debug)]
+pub struct Later {
+    /// Its type.
+    pub kind: Kind,
+    /// What must become of it.
+    pub expectation: Expectation,
+    /// The item.
+    pub item: Item,
+}
+
+/// An item that is not yet put into an entry.
+pub(super) struct Draft {
+    /// The `event_id` it must get, if that is known.
+    pub event_id: Option<String>,
+    /// The field of a change that tells it.
+    pub field: &'static str,
+    /// Where Instagram puts it most of the time.
+    pub place: Place,
+    /// The value of a change, or the messaging item.
+    pub json: Vec<u8>,
+}
+
+/// A draft, and what comes of it later.
+pub(super) type Drafts = (Draft, Option<(Kind, Expectation, Draft)>);
+
+/// When an item happens.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    /// In milliseconds since 1970.
+    pub ms: u64,
+    /// The `entry.time` of an item that is told as a change.
+    pub entry_time: Number,
 }
 
 /// A new item of `kind` to `account`, that happens at `now_ms` (milliseconds since 1970).
 #[must_use]
-pub fn item(pen: &mut Pen, account: &mut Account, kind: Kind, now_ms: u64) -> Item {
-    let entry_time = kind.place().entry_time(now_ms);
-    let (event_id, json) = match kind {
-        Kind::Comment => comment(pen, account, "comments", "comment"),
-        Kind::LiveComment => comment(pen, account, "live_comments", "live_comment"),
-        Kind::Mention => mention(pen),
-        Kind::StoryInsights => story_insights(pen, account, entry_time),
-        Kind::Message => messaging::message(pen, account, now_ms),
-        Kind::StoryMention => messaging::story_mention(pen, account, now_ms),
-        Kind::MessageReactions => messaging::reaction(pen, account, now_ms),
-        Kind::MessagingPostbacks => messaging::postback(pen, account, now_ms),
-        Kind::MessagingSeen => messaging::seen(pen, account, now_ms),
+pub fn item(pen: &mut Pen, account: &mut Account, kind: Kind, now_ms: u64) -> Made {
+    let at = Moment {
+        ms: now_ms,
+        entry_time: change_time(pen, account, now_ms),
+    };
+    let (now, later) = match kind {
+        Kind::Comment => changes::comment(pen, account),
+        Kind::LiveComment => alone(changes::live_comment(pen, account)),
+        Kind::Mention => alone(changes::mention(pen)),
+        Kind::StoryInsights => alone(changes::story_insights(pen, account, &at)),
+        Kind::Message => messages::message(pen, account, now_ms),
+        Kind::StoryMention => alone(messages::story_mention(pen, account, now_ms)),
+        Kind::MessageReactions => gestures::reaction(pen, account, now_ms),
+        Kind::MessagingPostbacks => alone(gestures::postback(pen, account, now_ms)),
+        Kind::MessagingSeen => gestures::seen(pen, account, now_ms),
+        Kind::Unknown => alone(others::other(pen, account, now_ms)),
+    };
+    let later = later.map(|(kind, expectation, draft)| Later {
+        kind,
+        expectation,
+        item: in_entry(pen, account, kind, draft, &at),
+    });
+    Made {
+        now: in_entry(pen, account, kind, now, &at),
+        later,
+    }
+}
+
+const fn alone(draft: Draft) -> Drafts {
+    (draft, None)
+}
+
+/// The time of an entry with changes: seconds, or what Meta's samples make of them.
+pub(super) fn change_time(pen: &mut Pen, account: &Account, now_ms: u64) -> Number {
+    if account.is_sample {
+        pen.sample_time(now_ms)
+    } else {
+        pen.number(now_ms / 1_000)
+    }
+}
+
+fn in_entry(pen: &mut Pen, account: &Account, kind: Kind, draft: Draft, at: &Moment) -> Item {
+    let place = place(pen, account, draft.place);
+    let time = match place {
+        Place::Changes | Place::Field => at.entry_time.clone(),
+        Place::Messaging | Place::Standby | Place::Bare => Number::Number(at.ms),
     };
     Item {
         event_type: kind.name(),
-        ig_account_id: Arc::clone(&account.id),
-        event_id: Some(event_id.into()),
-        place: kind.place(),
-        entry_time,
-        json,
-    }
-}
-
-fn comment(
-    pen: &mut Pen,
-    account: &mut Account,
-    field: &'static str,
-    event_type: &'static str,
-) -> Draft {
-    let id = pen.id();
-    let text = (!pen.chance(2)).then(|| pen.text()); // a GIF has none
-    let post = account.post(pen).to_owned();
-    let account_id = Arc::clone(&account.id);
-    let parent_id = account.last_comment.clone().filter(|_| pen.chance(15));
-    let is_own = parent_id.is_some() && pen.chance(30);
-    let ad_media = (field == "comments" && pen.chance(5)).then(|| (pen.id(), pen.id()));
-    let person = account.person(pen);
-    let from = From {
-        id: if is_own { &account_id } else { &person.id },
-        username: if is_own {
-            "the.account"
-        } else {
-            &person.username
+        event_id: draft.event_id.map(Into::into),
+        place,
+        head: Head {
+            account: Arc::clone(&account.id),
+            is_number: pen.chance(1),
+            time,
         },
-        self_ig_scoped_id: is_own.then_some(person.id.as_str()),
-    };
-    let value = Comment {
-        id: Some(&id),
-        media: commented_media(pen, field, &post, ad_media.as_ref()),
-        parent_id: parent_id.as_deref(),
-        text: text.as_deref(),
-        from,
-    };
-    let event_id = format!("{event_type}_{id}_{}", value.from.id);
-    let json = pen.json(&Change { field, value });
-    account.last_comment = Some(id);
-    (event_id, json)
-}
-
-fn commented_media<'a>(
-    pen: &mut Pen,
-    field: &str,
-    post: &'a str,
-    ad: Option<&'a (String, String)>,
-) -> Media<'a> {
-    match ad {
-        Some((copy, ad_id)) => Media {
-            id: copy,
-            media_product_type: "AD",
-            ad_id: Some(ad_id),
-            ad_title: pen.chance(70).then_some("Winter sale / −20 %"),
-            original_media_id: Some(post),
-        },
-        None => Media {
-            id: post,
-            media_product_type: if field == "comments" {
-                pen.pick(&["FEED", "FEED", "REELS"])
-            } else {
-                "LIVE"
-            },
-            ..Media::default()
+        json: match place {
+            Place::Changes | Place::Field => as_change(draft.field, &draft.json),
+            Place::Messaging | Place::Standby | Place::Bare => draft.json,
         },
     }
 }
 
-fn mention(pen: &mut Pen) -> Draft {
-    let media_id = pen.id();
-    let comment_id = pen.chance(70).then(|| pen.id());
-    let value = Mention {
-        media_id: &media_id,
-        comment_id: comment_id.as_deref(),
-    };
-    let json = pen.json(&Change {
-        field: "mentions",
-        value,
-    });
-    let place = comment_id.as_deref().unwrap_or("-");
-    (format!("mention_{media_id}_{place}_-"), json)
+fn place(pen: &mut Pen, account: &Account, usual: Place) -> Place {
+    match (usual, pen.below(100)) {
+        (Place::Bare, _) => Place::Bare,
+        // The test button sends changes, whatever the field.
+        _ if account.is_sample => Place::Changes,
+        (Place::Changes, 0..6) | (Place::Messaging, 0) => Place::Field,
+        (Place::Messaging, 1..4) => Place::Changes,
+        (Place::Messaging, 4..8) => Place::Standby,
+        (usual, _) => usual,
+    }
 }
 
-fn story_insights(pen: &mut Pen, account: &mut Account, entry_time: u64) -> Draft {
-    let media_id = match account.last_story.take() {
-        // A later insight of the same story is news; the time is all that tells them apart.
-        Some((media_id, told)) if told < entry_time && pen.chance(20) => media_id,
-        _ => pen.id(),
-    };
-    let is_newer = pen.chance(50);
-    let value = StoryInsights {
-        media_id: Some(&media_id),
-        impressions: (!is_newer).then(|| pen.figure(5_000)),
-        reach: pen.figure(4_000),
-        taps_forward: pen.figure(800),
-        taps_back: pen.figure(100),
-        exits: pen.figure(200),
-        replies: pen.figure(20),
-        views: is_newer.then(|| pen.figure(5_000)),
-        shares: is_newer.then(|| pen.figure(50)),
-        total_interactions: is_newer.then(|| pen.figure(300)),
-    };
-    let json = pen.json(&Change {
-        field: "story_insights",
-        value,
-    });
-    let event_id = format!("story_insights_{media_id}_{entry_time}");
-    account.last_story = Some((media_id, entry_time));
-    (event_id, json)
+fn as_change(field: &str, value: &[u8]) -> Vec<u8> {
+    let start = format!("{{\"field\":\"{field}\",\"value\":");
+    [start.as_bytes(), value, b"}"].concat()
 }

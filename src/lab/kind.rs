@@ -1,6 +1,6 @@
-//! The nine types of events, as the lab sends them.
+//! The types of events, as the lab sends them, and where they travel.
 
-/// One of the nine event types that the service knows.
+/// One of the nine event types that the service knows, or what is none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A comment on a post, a reel or an ad.
@@ -21,6 +21,8 @@ pub enum Kind {
     MessagingSeen,
     /// The figures of a story that has expired.
     StoryInsights,
+    /// Anything else: referrals, opt-ins, handovers, what Instagram thinks of next.
+    Unknown,
 }
 
 /// Where in an entry an item travels.
@@ -28,13 +30,19 @@ pub enum Kind {
 pub enum Place {
     /// `entry[].changes[]`; `entry.time` is in seconds.
     Changes,
+    /// `field` and `value` in the entry itself.
+    Field,
     /// `entry[].messaging[]`; `entry.time` is in milliseconds.
     Messaging,
+    /// `entry[].standby[]`: another app holds the thread.
+    Standby,
+    /// No list at all: the entry is the item.
+    Bare,
 }
 
 impl Kind {
-    /// All nine, in the order of the documentation.
-    pub const ALL: [Self; 9] = [
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 10] = [
         Self::Comment,
         Self::Mention,
         Self::Message,
@@ -44,6 +52,7 @@ impl Kind {
         Self::MessagingPostbacks,
         Self::MessagingSeen,
         Self::StoryInsights,
+        Self::Unknown,
     ];
 
     /// The type's name in subjects, columns and on the command line.
@@ -59,6 +68,7 @@ impl Kind {
             Self::MessagingPostbacks => "messaging_postbacks",
             Self::MessagingSeen => "messaging_seen",
             Self::StoryInsights => "story_insights",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -72,48 +82,32 @@ impl Kind {
     #[must_use]
     pub const fn weight(self) -> u32 {
         match self {
-            Self::Message => 40,
+            Self::Message => 39,
             Self::MessagingSeen | Self::Comment => 20,
             Self::MessageReactions => 8,
             Self::LiveComment => 4,
             Self::MessagingPostbacks => 3,
             Self::Mention | Self::StoryMention => 2,
-            Self::StoryInsights => 1,
-        }
-    }
-
-    /// Where Instagram puts items of the type.
-    #[must_use]
-    pub const fn place(self) -> Place {
-        match self {
-            Self::Comment | Self::Mention | Self::LiveComment | Self::StoryInsights => {
-                Place::Changes
-            }
-            Self::Message
-            | Self::StoryMention
-            | Self::MessageReactions
-            | Self::MessagingPostbacks
-            | Self::MessagingSeen => Place::Messaging,
+            Self::StoryInsights | Self::Unknown => 1,
         }
     }
 }
 
 impl Place {
-    /// The list of the entry that the items are in.
+    /// The list of the entry that the items are in, if they are in one.
     #[must_use]
-    pub const fn list(self) -> &'static str {
+    pub const fn list(self) -> Option<&'static str> {
         match self {
-            Self::Changes => "changes",
-            Self::Messaging => "messaging",
+            Self::Changes => Some("changes"),
+            Self::Messaging => Some("messaging"),
+            Self::Standby => Some("standby"),
+            Self::Field | Self::Bare => None,
         }
     }
 
-    /// `entry.time` for a moment given in milliseconds since 1970.
+    /// Whether an item there is a messaging item as it is, not the value of a field.
     #[must_use]
-    pub const fn entry_time(self, now_ms: u64) -> u64 {
-        match self {
-            Self::Changes => now_ms / 1_000,
-            Self::Messaging => now_ms,
-        }
+    pub const fn is_messaging(self) -> bool {
+        matches!(self, Self::Messaging | Self::Standby)
     }
 }

@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{cast::Account, content::Pen, items::Item, kind::Kind};
+use super::{
+    cast::Account,
+    content::Pen,
+    items::{Head, Item, change_time},
+    kind::{Kind, Place},
+    shapes::Number,
+};
 
 /// An item of `kind` without its identity, missing or null. No two are alike, since an unknown
 /// item is recognised by a digest of itself: each has an id of its own somewhere.
@@ -18,7 +24,10 @@ pub fn malformed(pen: &mut Pen, account: &mut Account, kind: Kind, now_ms: u64) 
             "story_insights",
             &json!({ "story_id": pen.id(), "impressions": 12, "reach": 9, "exits": -1 }),
         ),
-        Kind::Message => item(pen, account, now_ms, "message", json!({ "text": "hi" })),
+        // What is of no type lacks nothing: a message stands in.
+        Kind::Message | Kind::Unknown => {
+            item(pen, account, now_ms, "message", json!({ "text": "hi" }))
+        }
         Kind::StoryMention => {
             let url = pen.media_url();
             let attachment = json!({ "type": "story_mention", "payload": { "url": url } });
@@ -35,12 +44,25 @@ pub fn malformed(pen: &mut Pen, account: &mut Account, kind: Kind, now_ms: u64) 
     if pen.chance(50) {
         null_identity(&mut value, kind);
     }
+    let is_change = value.get("field").is_some();
+    let time = if is_change {
+        change_time(pen, account, now_ms)
+    } else {
+        Number::Number(now_ms)
+    };
     Item {
         event_type: "unknown",
-        ig_account_id: Arc::clone(&account.id),
         event_id: None,
-        place: kind.place(),
-        entry_time: kind.place().entry_time(now_ms),
+        place: if is_change {
+            Place::Changes
+        } else {
+            Place::Messaging
+        },
+        head: Head {
+            account: Arc::clone(&account.id),
+            is_number: false,
+            time,
+        },
         json: pen.json(&value),
     }
 }
@@ -72,7 +94,7 @@ fn null_identity(item: &mut Value, kind: Kind) {
     let (at, name) = match kind {
         Kind::Comment | Kind::LiveComment => ("value", "id"),
         Kind::Mention | Kind::StoryInsights => ("value", "media_id"),
-        Kind::Message | Kind::StoryMention => ("message", "mid"),
+        Kind::Message | Kind::StoryMention | Kind::Unknown => ("message", "mid"),
         Kind::MessageReactions => ("reaction", "mid"),
         Kind::MessagingPostbacks => ("postback", "mid"),
         Kind::MessagingSeen => ("read", "mid"),

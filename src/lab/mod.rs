@@ -8,26 +8,32 @@
 //! the `event_id` it expects from what it knows it made up, so a comparison of the database
 //! with the ledger is an honest one. [`Traffic`] does no I/O and reads no clock.
 //!
-//! - [`kind`]: the nine types, and how often each is sent
+//! - [`kind`]: the nine types and what is none of them, and how often each is sent
 //! - [`cast`]: accounts, the people who write to them, and what they said before
 //! - [`content`]: ids and texts
 //! - [`shapes`], [`wire`]: Instagram's JSON, and Meta's way to escape it
-//! - [`items`], `messaging`: one item of each type; [`malformed`]: one that must end as a dead letter
-//! - [`traffic`]: deliveries and repeats; [`invalid`]: what must not be accepted
+//! - [`items`]: one item of each type, by `changes`, `messages` (with `attachments`), `gestures` and
+//!   `others`; [`malformed`]: one that must end as a dead letter
+//! - [`plan`], [`traffic`]: deliveries, repeats, bursts, and what comes out of order; [`invalid`]: what must not be accepted
 //! - [`delivery`]: the bytes, and what must become of each event in them
 //! - [`signer`], [`player`], `post`: sending them at a pace, again if need be
 //! - [`single`]: one payload of somebody's own
 //! - [`ledger`], [`summary`]: telling what happened
 
+mod attachments;
 pub mod cast;
+mod changes;
 pub mod content;
 pub mod delivery;
+mod gestures;
 pub mod invalid;
 pub mod items;
 pub mod kind;
 pub mod ledger;
 pub mod malformed;
-mod messaging;
+mod messages;
+mod others;
+pub mod plan;
 pub mod player;
 mod post;
 mod report;
@@ -41,12 +47,13 @@ pub mod wire;
 pub use delivery::{Delivery, Expectation, Told};
 pub use kind::Kind;
 pub use ledger::Ledger;
+pub use plan::TrafficPlan;
 pub use player::{End, Play, play};
 pub use post::{PlayError, Reply};
 pub use signer::Signer;
 pub use single::SinglePost;
 pub use summary::Summary;
-pub use traffic::{Traffic, TrafficPlan};
+pub use traffic::Traffic;
 
 #[cfg(test)]
 mod tests;

@@ -69,7 +69,7 @@ pub async fn play(
         play,
         poster,
         ledger,
-        source: Mutex::new(traffic.enumerate()),
+        source: Mutex::new(traffic),
         started: Instant::now(),
         last_answer: AtomicU64::new(0),
         stop: watch::Sender::new(None),
@@ -109,7 +109,7 @@ struct Run {
     poster: Poster,
     ledger: Option<Ledger>,
     /// Making a delivery up takes microseconds, so a lock serves better than a task of its own.
-    source: Mutex<std::iter::Enumerate<Traffic>>,
+    source: Mutex<Traffic>,
     started: Instant,
     /// When the service last answered anything but a 5xx, in milliseconds since `started`.
     last_answer: AtomicU64,
@@ -137,12 +137,12 @@ impl Run {
         if self.is_over() {
             return None;
         }
-        let (index, delivery) = self
+        let delivery = self
             .source
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .next()?;
-        let due = self.due(index);
+        let due = self.due(delivery.moment);
         match self.play.end {
             End::Count(count) if delivery.number >= count => return None,
             End::After(time) if due >= self.started + time.min(NEVER) => return None,
@@ -163,9 +163,9 @@ impl Run {
     }
 
     #[allow(clippy::cast_precision_loss)] // a number of deliveries, far below 2^52
-    fn due(&self, index: usize) -> Instant {
+    fn due(&self, moment: u64) -> Instant {
         if self.play.rate > 0.0 {
-            let seconds = index as f64 / self.play.rate;
+            let seconds = moment as f64 / self.play.rate;
             self.started
                 + Duration::try_from_secs_f64(seconds)
                     .unwrap_or(NEVER)

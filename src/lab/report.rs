@@ -31,7 +31,6 @@ fn types(summary: &Summary) -> Table {
     let mut types = table(["event type", "sent", "of them repeated"]);
     for (event_type, count) in &summary.types {
         let name = match *event_type {
-            "unknown" => "unknown (malformed)",
             "none" => "(no readable item)",
             name => name,
         };

@@ -3,27 +3,21 @@
 //! Source: Meta's "Instagram Platform: Webhooks", "Webhook Notification Examples" and "Messenger
 //! Platform: Webhooks for Instagram Messaging". What is `None` is not written at all.
 
+use std::fmt;
+
 use serde::Serialize;
-
-/// Identity and JSON of an item.
-pub(super) type Draft = (String, Vec<u8>);
-
-/// An item of `entry[].changes[]`.
-#[derive(Debug, Serialize)]
-pub struct Change<V> {
-    /// The subscription field: `comments`, `live_comments`, `mentions`, `story_insights`.
-    pub field: &'static str,
-    /// What changed.
-    pub value: V,
-}
+use serde_json::Value;
 
 /// The value of `comments` and `live_comments`.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Comment<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'a str>,
-    pub from: From<'a>,
+    pub id: Option<Id<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment_id: Option<Id<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<From<'a>>,
     pub media: Media<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<&'a str>,
@@ -35,17 +29,17 @@ pub struct Comment<'a> {
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct From<'a> {
-    pub id: &'a str,
+    pub id: Id<'a>,
     pub username: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_ig_scoped_id: Option<&'a str>,
 }
 
 /// What was commented on.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Media<'a> {
-    pub id: &'a str,
+    pub id: Id<'a>,
     pub media_product_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ad_id: Option<&'a str>,
@@ -59,7 +53,7 @@ pub struct Media<'a> {
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Mention<'a> {
-    pub media_id: &'a str,
+    pub media_id: Id<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment_id: Option<&'a str>,
 }
@@ -69,13 +63,14 @@ pub struct Mention<'a> {
 #[allow(missing_docs)]
 pub struct StoryInsights<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub media_id: Option<&'a str>,
+    pub media_id: Option<Id<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impressions: Option<i64>,
     pub reach: i64,
     pub taps_forward: i64,
     pub taps_back: i64,
-    pub exits: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exits: Option<i64>,
     pub replies: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<i64>,
@@ -83,9 +78,15 @@ pub struct StoryInsights<'a> {
     pub shares: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_interactions: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_visits: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub navigation: Option<i64>,
 }
 
-/// An item of `entry[].messaging[]`: one of the last five fields is there.
+/// An item of `entry[].messaging[]`: one of `message` to `read` is there.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Messaging<'a> {
@@ -104,22 +105,43 @@ pub struct Messaging<'a> {
     pub postback: Option<Postback<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<Read<'a>>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_self: bool,
 }
 
 /// Sender or recipient.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[allow(missing_docs)]
 pub struct Party<'a> {
-    pub id: &'a str,
+    pub id: Id<'a>,
+}
+
+/// An id: decimal digits as text, which Instagram now and then writes as a number.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum Id<'a> {
+    Text(&'a str),
+    Number(u64),
 }
 
 /// A number, which Instagram now and then writes as text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 #[allow(missing_docs)]
 pub enum Number {
     Number(u64),
     Text(String),
+}
+
+/// As an `event_id` has it.
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// A direct message.
@@ -131,15 +153,23 @@ pub struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<Attachment<'a>>,
+    pub attachments: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quick_reply: Option<QuickReply<'a>>,
+    pub quick_reply: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<ReplyTo<'a>>,
+    pub reply_to: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub referral: Option<Referral<'a>>,
+    pub referral: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<&'static str>,
     #[serde(skip_serializing_if = "is_false")]
     pub is_echo: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_self: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub is_deleted: bool,
     #[serde(skip_serializing_if = "is_false")]
@@ -149,78 +179,6 @@ pub struct Message<'a> {
 #[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
 const fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// Something that hangs on a message.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Attachment<'a> {
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<AttachmentPayload<'a>>,
-}
-
-/// Where the attachment is.
-#[derive(Debug, Default, Serialize)]
-#[allow(missing_docs)]
-pub struct AttachmentPayload<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sticker_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reel_video_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ig_post_media_id: Option<&'a str>,
-}
-
-/// Which of the offered answers was tapped.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct QuickReply<'a> {
-    pub payload: &'a str,
-}
-
-/// What a message answers: another message, or a story.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct ReplyTo<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub story: Option<Story<'a>>,
-}
-
-/// The story that was answered.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Story<'a> {
-    pub id: &'a str,
-    pub url: &'a str,
-}
-
-/// What brought the person into the conversation.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Referral<'a> {
-    #[serde(rename = "ref")]
-    pub reference: &'a str,
-    pub source: &'static str,
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    pub ad_id: &'a str,
-    pub ads_context_data: AdsContext<'a>,
-}
-
-/// The ad that was tapped.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct AdsContext<'a> {
-    pub ad_title: &'a str,
-    pub photo_url: &'a str,
 }
 
 /// An edit; `num_edit` 0 is what production sends beside a new message, without a text.
@@ -256,12 +214,16 @@ pub struct Postback<'a> {
     pub title: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Value>,
 }
 
-/// A read receipt.
+/// A read receipt: of a message, or of all up to a moment (old API versions).
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Read<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Number>,
 }

@@ -1,6 +1,6 @@
 //! What is sent when: an endless iterator of deliveries, the same for the same plan.
 
-use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -8,53 +8,22 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use super::{
     cast::{self, Account},
     content::Pen,
-    delivery::{Delivery, Expectation, Told, body, told},
-    items::{Item, item},
+    delivery::{Delivery, Envelope, Expectation, Telling, Told, body, expecting, told},
+    items::{Later, item},
     kind::Kind,
+    plan::TrafficPlan,
     signer::Signing,
     wire::Escaping,
 };
 
-/// How many items are kept to be told again.
-const REMEMBERED_ITEMS: usize = 4_000;
+/// How many items are kept to be told again: some minutes of traffic.
+const REMEMBERED_ITEMS: usize = 8_000;
 /// What "a moment later" means: told again within so many deliveries.
 const MOMENT: usize = 8;
-
-/// What the traffic is like.
-#[derive(Debug, Clone)]
-pub struct TrafficPlan {
-    /// Decides everything that the other fields leave open.
-    pub seed: u64,
-    /// When the first delivery happens, in milliseconds since 1970.
-    pub start_ms: u64,
-    /// The time from one delivery to the next, in microseconds.
-    pub step_micros: u64,
-    /// The types to send; all nine if empty.
-    pub kinds: Vec<Kind>,
-    /// How many accounts take part; at least one does.
-    pub accounts: usize,
-    /// How many items a delivery has.
-    pub batch: RangeInclusive<usize>,
-    /// Percent of the deliveries that tell an earlier one again.
-    pub duplicates: f64,
-    /// Percent of the deliveries that are invalid in some way.
-    pub invalid: f64,
-}
-
-impl Default for TrafficPlan {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            start_ms: 0,
-            step_micros: 20_000,
-            kinds: Kind::ALL.to_vec(),
-            accounts: 3,
-            batch: 1..=3,
-            duplicates: 5.0,
-            invalid: 1.0,
-        }
-    }
-}
+/// Once in so many deliveries a burst begins: many at once, about one account.
+const BURST_ONCE_IN: usize = 400;
+/// The test button is pressed once in so many items.
+const SAMPLE_ONCE_IN: usize = 250;
 
 /// Deliveries, one after the other, without end.
 #[derive(Debug)]
@@ -65,17 +34,30 @@ pub struct Traffic {
     pub(super) cast: Vec<Account>,
     untold: Vec<Account>,
     number: u64,
+    /// The number of the delivery whose moment it is: in a burst, of its first.
+    moment: u64,
+    burst: Option<Burst>,
     weights: u32,
     pub(super) invalid_sent: u64,
     recent: VecDeque<Kept>,
     kept_items: usize,
+    /// What is told later, by the number of the delivery from which on it is due.
+    later: BTreeMap<(u64, usize), Telling>,
+}
+
+/// Many deliveries at once, most of them of one type about one account.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    kind: Kind,
+    account: usize,
+    left: usize,
 }
 
 /// A delivery that can be told again.
 #[derive(Debug)]
 struct Kept {
     body: Bytes,
-    items: Vec<Arc<Item>>,
+    items: Vec<Telling>,
 }
 
 impl Traffic {
@@ -87,25 +69,40 @@ impl Traffic {
         }
         let pen = Pen::new(Xoshiro256PlusPlus::seed_from_u64(plan.seed));
         let accounts = plan.accounts.max(1);
+        let cast = || {
+            let mut cast = cast::accounts(accounts);
+            cast.push(cast::sample_account());
+            cast
+        };
         Self {
-            cast: cast::accounts(accounts),
-            untold: cast::accounts(accounts),
+            cast: cast(),
+            untold: cast(),
             weights: plan.kinds.iter().map(|kind| kind.weight()).sum(),
             plan,
             pen,
             number: 0,
+            moment: 0,
+            burst: None,
             invalid_sent: 0,
             recent: VecDeque::new(),
             kept_items: 0,
+            later: BTreeMap::new(),
         }
     }
 
     pub(super) fn now_ms(&self) -> u64 {
-        let elapsed = self.number.saturating_mul(self.plan.step_micros) / 1_000;
+        let elapsed = self.moment.saturating_mul(self.plan.step_micros) / 1_000;
         self.plan.start_ms.saturating_add(elapsed)
     }
 
     pub(super) fn kind(&mut self) -> Kind {
+        match self.burst {
+            Some(burst) if self.pen.chance(70) => burst.kind,
+            _ => self.any_kind(),
+        }
+    }
+
+    fn any_kind(&mut self) -> Kind {
         let mut left = self.pen.below(self.weights as usize);
         for &kind in &self.plan.kinds {
             match left.checked_sub(kind.weight() as usize) {
@@ -117,44 +114,92 @@ impl Traffic {
     }
 
     pub(super) fn account_index(&mut self, before: Option<usize>) -> usize {
+        let samples = self.cast.len() - 1;
+        if self.pen.below(SAMPLE_ONCE_IN) == 0 {
+            return samples;
+        }
+        let before = self.burst.map(|burst| burst.account).or(before);
         match before {
-            Some(index) if self.pen.chance(70) => index,
-            _ => self.pen.below(self.cast.len()),
+            Some(index) if index < samples && self.pen.chance(70) => index,
+            _ => self.pen.below(samples),
         }
     }
 
-    /// New items: as many as a delivery has, mostly of one account.
-    pub(super) fn items(&mut self, of_whom: Cast) -> Vec<Arc<Item>> {
+    /// Items: as many as a delivery has, mostly of one account. First comes what was put off.
+    pub(super) fn items(&mut self, of_whom: Cast) -> Vec<Telling> {
         let (least, most) = (*self.plan.batch.start(), *self.plan.batch.end());
         let count = least.max(1) + self.pen.below(most.saturating_sub(least) + 1);
+        let mut items = match of_whom {
+            Cast::Told => self.due(count),
+            Cast::Untold => Vec::new(),
+        };
         let mut account = None;
-        (0..count)
-            .map(|_| {
-                let index = self.account_index(account);
-                account = Some(index);
-                Arc::new(self.item(of_whom, index))
-            })
-            .collect()
+        while items.len() < count {
+            let index = self.account_index(account);
+            account = Some(index);
+            items.push(self.item(of_whom, index));
+        }
+        items
     }
 
-    fn item(&mut self, of_whom: Cast, index: usize) -> Item {
+    fn item(&mut self, of_whom: Cast, index: usize) -> Telling {
         let (kind, now_ms) = (self.kind(), self.now_ms());
         let cast = match of_whom {
             Cast::Told => &mut self.cast,
             Cast::Untold => &mut self.untold,
         };
-        item(&mut self.pen, &mut cast[index], kind, now_ms)
+        let made = item(&mut self.pen, &mut cast[index], kind, now_ms);
+        if let (Some(later), Cast::Told) = (made.later, of_whom) {
+            self.put_off(later);
+        }
+        Telling::new(made.now, Expectation::Stored)
+    }
+
+    /// Keeps for later what the plan allows for: within a second, most of the time.
+    fn put_off(&mut self, later: Later) {
+        let is_repeat = later.expectation == Expectation::Duplicate;
+        if !self.plan.kinds.contains(&later.kind) || (is_repeat && self.plan.duplicates <= 0.0) {
+            return;
+        }
+        let wait = if self.pen.chance(90) {
+            1 + self.pen.below(40)
+        } else {
+            200 + self.pen.below(2_000)
+        };
+        let due = self.number + wait as u64;
+        let telling = Telling::new(later.item, later.expectation);
+        self.later.insert((due, self.later.len()), telling);
+    }
+
+    /// At most `count` items that were put off and are due.
+    fn due(&mut self, count: usize) -> Vec<Telling> {
+        let mut due = Vec::new();
+        while due.len() < count {
+            match self.later.first_entry() {
+                Some(first) if first.key().0 <= self.number => due.push(first.remove()),
+                _ => break,
+            }
+        }
+        due
     }
 
     fn fresh(&mut self) -> Delivery {
         let items = self.items(Cast::Told);
-        let body = body("instagram", &items);
-        let events = told(&items, Expectation::Stored);
+        let body = body("instagram", &items, self.envelope());
+        let events = told(&items);
         self.keep(body.clone(), items);
         self.accepted(body, events)
     }
 
-    fn keep(&mut self, body: Bytes, items: Vec<Arc<Item>>) {
+    fn envelope(&mut self) -> Envelope {
+        match self.pen.below(100) {
+            0 => Envelope::InArray,
+            1..6 => Envelope::EntryFirst,
+            _ => Envelope::Usual,
+        }
+    }
+
+    fn keep(&mut self, body: Bytes, items: Vec<Telling>) {
         self.kept_items += items.len();
         self.recent.push_back(Kept { body, items });
         while self.kept_items > REMEMBERED_ITEMS && self.recent.len() > 1 {
@@ -172,27 +217,41 @@ impl Traffic {
             self.pen.below(self.recent.len())
         };
         let kept = &self.recent[self.recent.len() - 1 - back];
+        let mut items = expecting(&kept.items, Expectation::Duplicate);
         if self.pen.chance(50) {
-            let (body, events) = (kept.body.clone(), told(&kept.items, Expectation::Duplicate));
-            return self.accepted(body, events);
+            return self.accepted(kept.body.clone(), told(&items));
         }
-        let mut items = kept.items.clone();
         if self.pen.chance(50) {
             items.truncate(1);
         }
-        let mut events = told(&items, Expectation::Duplicate);
         if self.pen.chance(50) {
             let account = self.account_index(None);
-            let new = [Arc::new(self.item(Cast::Told, account))];
-            events.extend(told(&new, Expectation::Stored));
-            items.extend(new);
+            items.push(self.item(Cast::Told, account));
         }
-        self.accepted(body("instagram", &items), events)
+        let body = body("instagram", &items, self.envelope());
+        self.accepted(body, told(&items))
+    }
+
+    /// Whether the next delivery comes at once, in a burst, or when its time has come.
+    fn turn(&mut self) {
+        if let Some(burst) = &mut self.burst
+            && burst.left > 0
+        {
+            burst.left -= 1;
+            return;
+        }
+        self.moment = self.number;
+        self.burst = (self.pen.below(BURST_ONCE_IN) == 0).then(|| Burst {
+            kind: self.any_kind(),
+            account: self.pen.below(self.cast.len() - 1),
+            left: 8 + self.pen.below(32),
+        });
     }
 
     pub(super) const fn accepted(&self, body: Bytes, events: Vec<Told>) -> Delivery {
         Delivery {
             number: self.number,
+            moment: self.moment,
             body,
             signing: Signing::Right,
             status: 200,
@@ -205,6 +264,7 @@ impl Iterator for Traffic {
     type Item = Delivery;
 
     fn next(&mut self) -> Option<Delivery> {
+        self.turn();
         let share = self.pen.percentile();
         // Meta escapes; what does not is another way to write the same, and must read alike.
         self.pen.escaping = if self.pen.chance(75) {

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
 
 /// How text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,56 +17,58 @@ pub enum Escaping {
     Plain,
 }
 
+/// What is written as the first half of an emoji, `\ud83d`, without the second: as where Instagram
+/// cuts a text. A character for private use, since no Rust text can hold a lone surrogate.
+pub const FIRST_HALF: char = '\u{f8ff}';
+/// The second half alone, `\udc4d`.
+pub const SECOND_HALF: char = '\u{f8fe}';
+
 /// `value` as compact JSON. Writing plain data to memory cannot fail.
 #[must_use]
 pub fn to_json(value: &impl Serialize, escaping: Escaping) -> Vec<u8> {
     let mut json = Vec::with_capacity(512);
-    let written = match escaping {
-        Escaping::Meta => {
-            value.serialize(&mut Serializer::with_formatter(&mut json, MetaFormatter))
-        }
-        Escaping::Plain => {
-            value.serialize(&mut Serializer::with_formatter(&mut json, CompactFormatter))
-        }
-    };
+    let written = value.serialize(&mut Serializer::with_formatter(&mut json, escaping));
     debug_assert!(written.is_ok(), "the shapes have string keys only");
     json
 }
 
-struct MetaFormatter;
+impl Escaping {
+    fn leaves(self, c: char) -> bool {
+        match self {
+            Self::Meta => c != '/' && c.is_ascii(),
+            Self::Plain => !matches!(c, FIRST_HALF | SECOND_HALF),
+        }
+    }
+}
 
-impl Formatter for MetaFormatter {
+impl Formatter for Escaping {
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some(at) = rest
-            .bytes()
-            .position(|byte| byte == b'/' || !byte.is_ascii())
-        {
-            let (plain, special) = rest.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            rest = write_special(writer, special)?;
+        while let Some((at, special)) = rest.char_indices().find(|&(_, c)| !self.leaves(c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            write_special(writer, special)?;
+            rest = &rest[at + special.len_utf8()..];
         }
         writer.write_all(rest.as_bytes())
     }
 }
 
-/// Writes the first character of `text` escaped; returns what comes after it.
-fn write_special<'a, W: ?Sized + Write>(writer: &mut W, text: &'a str) -> io::Result<&'a str> {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some('/') => writer.write_all(b"\\/")?,
-        Some(other) => {
+fn write_special<W: ?Sized + Write>(writer: &mut W, special: char) -> io::Result<()> {
+    match special {
+        '/' => writer.write_all(b"\\/"),
+        FIRST_HALF => writer.write_all(b"\\ud83d"),
+        SECOND_HALF => writer.write_all(b"\\udc4d"),
+        other => {
             for unit in other.encode_utf16(&mut [0; 2]) {
                 write!(writer, "\\u{unit:04x}")?;
             }
+            Ok(())
         }
-        None => {}
     }
-    Ok(chars.as_str())
 }
 
 #[cfg(test)]
@@ -89,6 +91,14 @@ mod tests {
         for escaping in [Escaping::Meta, Escaping::Plain] {
             let read: String = serde_json::from_slice(&to_json(&text, escaping)).unwrap();
             assert_eq!(read, text);
+        }
+    }
+
+    #[test]
+    fn half_an_emoji_is_written_alone() {
+        let text = format!("cut {FIRST_HALF}");
+        for escaping in [Escaping::Meta, Escaping::Plain] {
+            assert_eq!(to_json(&text, escaping), br#""cut \ud83d""#);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::support::{
     postgres::TestDatabase,
     service::{STOPS_WITHIN, Service},
     setup::Setup,
-    simulator::{Simulator, deliveries},
+    simulator::{Simulator, deliveries, room},
 };
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn sqlite_and_a_server_of_its_own() {
 }
 
 async fn all_is_there_once_and_counted(setup: Setup) {
-    let service = setup.start().await;
+    let service = setup.set("stream.max_bytes", room()).start().await;
     let ledger = Simulator::start(&service, deliveries(), 0).finish().await;
     let streams = service.streams().await;
     streams.drained().await;

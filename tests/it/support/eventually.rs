@@ -34,3 +34,15 @@ pub async fn eventually_true(what: &str, mut look: impl AsyncFnMut() -> bool) {
     })
     .await;
 }
+
+/// Waits until nothing is left; patience ends when that has not changed for so long.
+pub async fn until_none_is_left(what: &str, mut look: impl AsyncFnMut() -> Result<u64, String>) {
+    let mut last = u64::MAX;
+    while last > 0 {
+        last = eventually(what, async || match look().await? {
+            left if left != last => Ok(left),
+            left => Err(format!("{left} are left, as before")),
+        })
+        .await;
+    }
+}

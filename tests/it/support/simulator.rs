@@ -20,6 +20,12 @@ pub fn deliveries() -> u64 {
     })
 }
 
+/// What a stream has to hold of them, in bytes.
+pub fn room() -> u64 {
+    const LEAST: u64 = 128 * 1024 * 1024;
+    LEAST.max(deliveries() * 16 * 1024)
+}
+
 /// A run of the simulator. It ends with this value.
 pub struct Simulator {
     process: Child,
