@@ -35,7 +35,7 @@ check-docs:
 check-scripts:
 	bash -n scripts/fetch-tools scripts/lib.sh .ci/run
 	python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' \
-		scripts/*.py scripts/with-postgres tests/*.py
+		scripts/*.py scripts/with-postgres scripts/fuzz-seeds tests/*.py
 
 check-licences:
 	@if cargo deny --version >/dev/null 2>&1; then \
