@@ -6,10 +6,12 @@
 //! so answers many.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -233,7 +235,9 @@ impl Queue {
         let (connection, myself) = (self.connection.clone(), myself.clone());
         self.under_way = true;
         tokio::spawn(async move {
-            let published = publish(&connection, &message, last).await;
+            // A panic must leave no message under way for ever.
+            let published = AssertUnwindSafe(publish(&connection, &message, last)).catch_unwind();
+            let published = published.await.unwrap_or(Err(NotAccepted::NotRunning));
             debug!(
                 deliveries = frame.len(),
                 bytes = message.body.len(),
