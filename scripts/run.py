@@ -292,7 +292,7 @@ def rows(service):
 def report(ledger, stored):
     """What was sent, as the simulator's ledger has it, against what is in the database."""
     sent, retried = read_ledger(ledger)
-    table = [("event type", "sent new", "stored", "sent again", "duplicates", "malformed", "dead", "")]
+    table = [("event type", "sent new", "stored", "again", "duplicates", "malformed", "dead", "")]
     agree = True
     for kind in TYPES:
         pairs = [(sent[kind, status], stored[kind, status]) for status in ("stored", "duplicate", "dead")]
