@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use chrono::{TimeDelta, Utc};
 use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use entity::webhook_event::Model;
@@ -107,18 +108,18 @@ impl Which {
         }
     }
 
-    /// What changes something has to be told what.
-    fn named(&self) -> anyhow::Result<DeadLetters> {
+    /// What changes something has to be told what; anything less is wrong usage.
+    fn named(&self) -> DeadLetters {
         let is_said = !self.receipts.is_empty()
             || self.event_type.is_some()
             || self.account.is_some()
             || self.since.is_some()
             || self.all;
-        ensure!(
-            is_said,
-            "say which: receipts, --type, --account, --since, or --all"
-        );
-        Ok(self.dead_letters())
+        if !is_said {
+            let missing = "say which: receipts, --type, --account, --since, or --all\n";
+            clap::Error::raw(ErrorKind::MissingRequiredArgument, missing).exit();
+        }
+        self.dead_letters()
     }
 }
 
@@ -144,9 +145,9 @@ pub async fn run(
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { receipts } => show(store, receipts).await,
-        Command::Retry { which } => retry(store, config, &which.named()?).await,
+        Command::Retry { which } => retry(store, config, &which.named()).await,
         Command::Discard { which } => {
-            let discarded = store.discard(&which.named()?).await?;
+            let discarded = store.discard(&which.named()).await?;
             println!("{discarded} discarded");
             Ok(ExitCode::SUCCESS)
         }

@@ -113,7 +113,7 @@ async fn what_is_discarded_stays_so() {
     let (_database, service) = with_two_dead_letters().await;
     let first = listed(&service).await[0]["id"].as_str().unwrap().to_owned();
     let unsaid = service.run(&["dead-letters", "discard"]).await;
-    assert_eq!(unsaid.status.code(), Some(1));
+    assert_eq!(unsaid.status.code(), Some(2));
     assert!(said(&unsaid).contains("--all"), "{}", said(&unsaid));
     let discarded = service.run(&["dead-letters", "discard", &first]).await;
     assert!(
