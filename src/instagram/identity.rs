@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid, Version};
 
@@ -35,6 +36,16 @@ pub fn receipt_id(delivery_id: Uuid, place: &str) -> Uuid {
     Builder::from_bytes(bytes)
         .with_version(Version::SortRand)
         .into_uuid()
+}
+
+/// When the delivery of a receipt came, to the millisecond.
+#[must_use]
+pub fn received_at(receipt_id: Uuid) -> DateTime<Utc> {
+    let bytes = receipt_id.as_bytes();
+    let millis = bytes[..6]
+        .iter()
+        .fold(0, |millis, byte| millis << 8 | i64::from(*byte));
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
 /// One part of an event id.
@@ -207,6 +218,12 @@ mod tests {
         assert_ne!(receipt, receipt_id(delivery, "/entry/0/changes/4"));
         assert_eq!(receipt.get_version(), Some(Version::SortRand));
         assert_eq!(receipt.as_bytes()[..6], delivery.as_bytes()[..6]);
+        let millis = delivery.get_timestamp().map(|time| {
+            let (seconds, nanos) = time.to_unix();
+            seconds * 1000 + u64::from(nanos) / 1_000_000
+        });
+        let received_at = received_at(receipt).timestamp_millis();
+        assert_eq!(Some(received_at.cast_unsigned()), millis);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod batch;
 pub mod dead_letters;
 mod dialect;
 mod entry;
+pub mod erased;
 pub mod error;
 mod failures;
 mod generic;
