@@ -227,7 +227,11 @@ impl Service {
                 .unwrap_or_default(),
             body_limit: server.body_limit_bytes,
             accept_timeout: server.accept_timeout,
-            limits: Limits::new(server.max_waiting_deliveries, server.max_waiting_bytes),
+            limits: Limits::new(
+                server.max_waiting_deliveries,
+                server.max_waiting_bytes,
+                server.body_limit_bytes,
+            ),
             receiver,
             connection: self.connection.clone(),
             metrics: AcceptMetrics::new(),
