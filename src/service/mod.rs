@@ -5,6 +5,7 @@
 //! deliveries, then each actor in the order of an event's way, last NATS.
 
 pub mod durability;
+mod keeper;
 mod nats;
 mod pipeline;
 
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::durability::Known;
-use self::nats::NatsTokens;
+use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
 pub use self::nats::{AttachError, attach};
 use crate::api::{HealthState, health_routes};
@@ -386,7 +387,7 @@ async fn start_nats(
 ) -> Result<String, ServiceError> {
     let options = nats::managed_options(config);
     let data_dir = DataDir::open(&options.data_dir)?;
-    let (child, url) = nats::start(data_dir, options, board, tokens).await?;
+    let (child, url) = keeper::start(data_dir, options, board, tokens).await?;
     if supervisor.cast(SupervisorMessage::Keep(child)).is_err() {
         return Err(ServiceError::Fatal("the supervisor is gone".to_owned()));
     }

@@ -16,6 +16,7 @@ mod handshake;
 mod http_odd;
 mod managed_server;
 mod migrations;
+mod nats_kept;
 mod purger;
 mod roles;
 mod send;

@@ -16,6 +16,7 @@ pub mod schema_dump;
 pub mod service;
 pub mod setup;
 pub mod simulator;
+pub mod small_disk;
 
 /// Every test twice, given an empty `TestDatabase`: of `PostgreSQL` and of `SQLite`.
 macro_rules! on_both {
