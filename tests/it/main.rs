@@ -4,6 +4,7 @@
 
 mod accounts;
 mod accounts_removed;
+mod acknowledgements;
 mod bad_input;
 mod check;
 mod come_again;

@@ -7,6 +7,7 @@ pub mod fixtures;
 pub mod http;
 pub mod metrics;
 pub mod nats;
+pub mod nats_proxy;
 pub mod payloads;
 pub mod ports;
 pub mod postgres;
