@@ -6,6 +6,7 @@
 
 mod attach;
 pub mod durability;
+mod keeper;
 mod nats;
 mod pipeline;
 
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 
 pub use self::attach::{AttachError, Attached, attach, attach_running};
 use self::durability::Known;
-use self::nats::NatsTokens;
+use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
 use crate::api::{HealthState, health_routes};
 use crate::config::{Config, Durability, NatsMode, Secret};
@@ -391,7 +392,7 @@ async fn start_nats(
 ) -> Result<String, ServiceError> {
     let options = nats::managed_options(config);
     let data_dir = DataDir::open(&options.data_dir)?;
-    let (child, url) = nats::start(data_dir, options, board, tokens).await?;
+    let (child, url) = keeper::start(data_dir, options, board, tokens).await?;
     if supervisor.cast(SupervisorMessage::Keep(child)).is_err() {
         return Err(ServiceError::Fatal("the supervisor is gone".to_owned()));
     }

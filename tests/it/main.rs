@@ -4,6 +4,7 @@
 
 mod accounts;
 mod accounts_removed;
+mod acknowledgements;
 mod bad_input;
 mod check;
 mod come_again;
@@ -17,6 +18,7 @@ mod handshake;
 mod http_odd;
 mod managed_server;
 mod migrations;
+mod nats_kept;
 mod purger;
 mod roles;
 mod send;
