@@ -16,6 +16,7 @@ mod handshake;
 mod http_odd;
 mod managed_server;
 mod migrations;
+mod poison;
 mod purger;
 mod roles;
 mod send;
