@@ -27,6 +27,8 @@ pub mod api;
 pub mod check;
 pub mod cli;
 pub mod config;
+#[cfg(debug_assertions)]
+mod fault;
 pub mod handlers;
 pub mod instagram;
 pub mod journal;

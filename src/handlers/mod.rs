@@ -4,8 +4,6 @@
 
 mod announcements;
 mod counts;
-#[cfg(debug_assertions)]
-mod fault;
 mod intake;
 
 use std::fmt::Display;
@@ -195,11 +193,8 @@ impl Handler {
         messages: &'a [Unsettled],
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
-            #[cfg(debug_assertions)]
-            fault::point(self.event_type.name, events);
             loop {
-                let stored = self.tools.store.store(self.event_type, events);
-                let error = match in_time(stored).await {
+                let error = match in_time(self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
@@ -217,6 +212,12 @@ impl Handler {
                 }
             }
         })
+    }
+
+    async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
+        #[cfg(debug_assertions)]
+        crate::fault::in_handler(self.event_type.name, events).await?;
+        self.tools.store.store(self.event_type, events).await
     }
 
     async fn failed(

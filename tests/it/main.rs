@@ -19,6 +19,7 @@ mod http_odd;
 mod managed_server;
 mod migrations;
 mod nats_kept;
+mod poison;
 mod purger;
 mod roles;
 mod send;
