@@ -220,7 +220,10 @@ fn freshness(read: &[Message]) -> Freshness {
 
 /// The event's message. What the server could never take, though its delivery
 /// fitted, ends dead without its content: the journal has it, and goes on.
-fn fitting(event: &mut Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
+pub(crate) fn fitting(
+    event: &mut Event,
+    max_payload: usize,
+) -> Result<Outgoing, serde_json::Error> {
     let message = Outgoing::event(event, max_payload)?;
     if message.weight() <= max_payload {
         return Ok(message);
@@ -233,7 +236,7 @@ fn fitting(event: &mut Event, max_payload: usize) -> Result<Outgoing, serde_json
 /// The events of a delivery, understood as they are asked for. What cannot be
 /// understood without a panic ends with one event, the whole delivery, which ends
 /// dead: the journal goes on.
-fn understood<'a>(reading: &'a Reading<'_>) -> impl Iterator<Item = Event> + Send + 'a {
+pub(crate) fn understood<'a>(reading: &'a Reading<'_>) -> impl Iterator<Item = Event> + Send + 'a {
     let mut events = Some(reading.events());
     std::iter::from_fn(move || {
         let going_on = events.as_mut()?;

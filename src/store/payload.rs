@@ -23,6 +23,11 @@ pub(super) fn of(event: &Event) -> Option<String> {
     }
 }
 
+/// Whether the payload stands for an item that was left behind.
+pub(super) fn is_omitted(payload: &Value) -> bool {
+    payload.get(OMITTED).is_some_and(Value::is_object)
+}
+
 /// Gives an event, of which only its row is left, what its payload keeps of it.
 pub(super) fn restore(event: &mut Event, payload: &Value, origin: Option<&str>) {
     if let Some(Value::Object(kept)) = payload.get(OMITTED) {
