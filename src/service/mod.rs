@@ -4,6 +4,7 @@
 //! then, when the database answers, everything behind it. Down: no new
 //! deliveries, then each actor in the order of an event's way, last NATS.
 
+mod attach;
 pub mod durability;
 mod nats;
 mod pipeline;
@@ -21,10 +22,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use self::attach::{AttachError, Attached, attach, attach_running};
 use self::durability::Known;
 use self::nats::NatsTokens;
 pub(crate) use self::nats::managed_options;
-pub use self::nats::{AttachError, attach};
 use crate::api::{HealthState, health_routes};
 use crate::config::{Config, Durability, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
@@ -226,7 +227,11 @@ impl Service {
                 .unwrap_or_default(),
             body_limit: server.body_limit_bytes,
             accept_timeout: server.accept_timeout,
-            limits: Limits::new(server.max_waiting_deliveries, server.max_waiting_bytes),
+            limits: Limits::new(
+                server.max_waiting_deliveries,
+                server.max_waiting_bytes,
+                server.body_limit_bytes,
+            ),
             receiver,
             connection: self.connection.clone(),
             metrics: AcceptMetrics::new(),

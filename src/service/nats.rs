@@ -1,6 +1,5 @@
 //! The nats-server of the service's own as an actor: started again when it dies.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ractor::ActorProcessingErr;
@@ -8,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::config::{Config, NatsMode};
-use crate::stream::connection::ConnectionError;
-use crate::stream::managed::{DataDir, ManagedError, ManagedServer, Options, running};
-use crate::stream::{Connection, ConnectionOptions};
+use crate::config::Config;
+use crate::stream::ConnectionOptions;
+use crate::stream::managed::{DataDir, ManagedError, ManagedServer, Options};
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 use crate::telemetry::metrics::actor_restarts;
 
@@ -47,38 +45,6 @@ pub(super) async fn start(
         server: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
     });
     Ok((child, url))
-}
-
-/// Why a command cannot reach the NATS of the service.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// No nats-server of the service's own runs.
-    #[error(
-        "no nats-server runs on {} (`nats.data_dir`): start `igstream serve` with the same configuration first",
-        data_dir.display()
-    )]
-    NotRunning {
-        /// Where it would store.
-        data_dir: PathBuf,
-    },
-    /// It cannot be reached.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-}
-
-/// Connects to the NATS that the service uses, as it is: a server of the service's own is not started.
-pub async fn attach(config: &Config) -> Result<Connection, AttachError> {
-    let managed = match config.nats.mode {
-        NatsMode::External => None,
-        NatsMode::Managed => {
-            let data_dir = &config.nats.data_dir;
-            let not_running = || AttachError::NotRunning {
-                data_dir: data_dir.clone(),
-            };
-            Some(running(data_dir).ok_or_else(not_running)?)
-        }
-    };
-    Ok(Connection::open(&connection_options(config, managed)).await?)
 }
 
 struct Keeper {

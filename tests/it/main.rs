@@ -9,6 +9,7 @@ mod check;
 mod come_again;
 mod database_away;
 mod dead_letters;
+mod documented_rows;
 mod durability;
 mod end_to_end;
 mod fixtures;

@@ -132,6 +132,12 @@ pub fn running(data_dir: &Path) -> Option<String> {
     lock::server_lives(data_dir).then_some(record.url)
 }
 
+/// Whether a server ever ran on `data_dir`.
+#[must_use]
+pub fn has_stored(data_dir: &Path) -> bool {
+    data_dir.join("jetstream").is_dir()
+}
+
 fn record_path(data_dir: &Path) -> PathBuf {
     data_dir.join("server.json")
 }

@@ -20,7 +20,7 @@ mod server;
 use std::path::PathBuf;
 
 pub use binary::Binary;
-pub use data_dir::{DataDir, running, sync};
+pub use data_dir::{DataDir, has_stored, running, sync};
 pub use error::ManagedError;
 pub use server::{Exit, ManagedServer};
 
