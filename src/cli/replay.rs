@@ -137,13 +137,14 @@ pub async fn run(args: &ReplayArgs, config: &Config) -> anyhow::Result<ExitCode>
         which,
         dry_run: args.dry_run,
     };
-    let report = if args.from_deliveries {
+    let replayed = if args.from_deliveries {
         let topology = Topology::new(stream_settings(config))?;
-        from_deliveries(&ask, &app_secrets(config), &topology).await?
+        from_deliveries(&ask, &app_secrets(config), &topology).await
     } else {
-        from_log(&ask).await?
+        from_log(&ask).await
     };
     connection.close().await;
+    let report = replayed?;
     println!(
         "{}",
         if args.json {

@@ -18,7 +18,7 @@ use crate::instagram::{Delivery, Event};
 use crate::journal;
 use crate::publisher::understood;
 use crate::store::erased::Erased;
-use crate::store::replayable::{Left, RowHead, Way};
+use crate::store::replayable::{Left, RowHead};
 use crate::stream::names::{DELIVERIES, DELIVERIES_SUBJECT};
 use crate::stream::tail::{Start, Tail};
 use crate::stream::topology::Topology;
@@ -213,10 +213,7 @@ impl Reader<'_> {
             return Ok(());
         };
         keep_identity(&mut event, &head.event_type, &head.event_id);
-        let way = match head.way() {
-            Way::Replay if event.data.is_empty() => Way::Leave(Left::NotUnderstood),
-            way => way,
-        };
+        let way = head.way().if_understood(&event);
         self.work.take(event, way, head.death())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use tracing::warn;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::report::{Changes, Report, count};
@@ -24,6 +24,8 @@ pub(super) const CHUNK_EVENTS: usize = 500;
 pub(super) const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// How long a replay waits for a server that is away, or for room in a stream.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// How often a long replay says how far it has got.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,8 @@ pub(super) struct Work<'a> {
     outgoing: Vec<Outgoing>,
     /// In a dry run: what would be written again, by type.
     looked_at: BTreeMap<String, Vec<Incoming>>,
+    /// When it was said last how far it has got.
+    told: Instant,
 }
 
 impl<'a> Work<'a> {
@@ -50,6 +54,7 @@ impl<'a> Work<'a> {
             report,
             outgoing: Vec::new(),
             looked_at: BTreeMap::new(),
+            told: Instant::now(),
         }
     }
 
@@ -114,6 +119,11 @@ impl<'a> Work<'a> {
             if let Some(event_type) = types::by_name(&name) {
                 self.look(event_type, &batch).await?;
             }
+        }
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let events: u64 = self.report.sent.values().sum();
+            info!(events, dry_run = self.ask.dry_run, "the replay goes on");
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::unassigned::event_of;
-use super::{Store, StoreError, payload};
+use super::unassigned::{Kept, with_text};
+use super::{Store, StoreError};
 use crate::instagram::Event;
 use crate::instagram::event::UNKNOWN;
 use crate::instagram::identity::first_receipt_at;
@@ -77,6 +77,21 @@ pub enum Way {
     OnceMore,
     /// Nothing.
     Leave(Left),
+}
+
+impl Way {
+    /// The same, where the parser makes something of `event` as one of its type.
+    #[must_use]
+    pub fn if_understood(self, event: &Event) -> Self {
+        match self {
+            Self::Replay | Self::OnceMore
+                if event.data.is_empty() && event.event_type != UNKNOWN =>
+            {
+                Self::Leave(Left::NotUnderstood)
+            }
+            way => way,
+        }
+    }
 }
 
 /// Why an event is left alone.
@@ -178,13 +193,12 @@ impl Store {
         bytes: usize,
     ) -> Result<Vec<Logged>, StoreError> {
         let later = after.map(|after| Column::Id.gt(after));
-        let mut rows = Entity::find()
+        let rows = Entity::find()
             .filter(which.condition())
             .filter(Condition::all().add_option(later))
             .order_by_asc(Column::Id)
-            .limit(limit)
-            .stream(&self.database)
-            .await?;
+            .limit(limit);
+        let mut rows = with_text(rows).stream(&self.database).await?;
         let (mut page, mut weight) = (Vec::new(), 0);
         while weight < bytes
             && let Some(row) = rows.try_next().await?
@@ -217,14 +231,12 @@ impl Store {
     }
 }
 
-fn logged(row: Model) -> Logged {
-    let head = RowHead::of(&row);
-    let is_omitted = row.payload.as_ref().is_some_and(payload::is_omitted);
-    let event = event_of(row);
+fn logged(kept: Kept) -> Logged {
+    let head = RowHead::of(&kept.row);
+    let event = kept.event();
     let way = match head.way() {
-        Way::Replay if is_omitted => Way::Leave(Left::OnlyInJournal),
-        Way::Replay if event.data.is_empty() => Way::Leave(Left::NotUnderstood),
-        way => way,
+        Way::Replay if event.raw_omitted => Way::Leave(Left::OnlyInJournal),
+        way => way.if_understood(&event),
     };
     Logged { event, head, way }
 }

@@ -26,7 +26,7 @@ use super::statements::{
     upsert, used_columns,
 };
 use super::typed::rows_for;
-use super::unassigned::event_of;
+use super::unassigned::with_text;
 use super::unsent::PLACE;
 use crate::instagram::Event;
 use crate::instagram::identity::event_ids_with;
@@ -151,16 +151,15 @@ async fn others(
     let receipts: Vec<Uuid> = receipts.difference(&own).copied().collect();
     let mut rows = Vec::new();
     for some in receipts.chunks(100) {
-        let models = webhook_event::Entity::find()
-            .filter(webhook_event::Column::Id.is_in(some.iter().copied()))
-            .all(on)
-            .await?;
-        for model in models {
-            let (event_type, account_id) = (by_name(&model.event_type), model.instagram_account_id);
+        let rows_of_some = webhook_event::Entity::find()
+            .filter(webhook_event::Column::Id.is_in(some.iter().copied()));
+        for kept in with_text(rows_of_some).all(on).await? {
+            let row = &kept.row;
+            let (event_type, account_id) = (by_name(&row.event_type), row.instagram_account_id);
             let (Some(event_type), Some(account_id)) = (event_type, account_id) else {
                 continue;
             };
-            let event = event_of(model);
+            let event = kept.event();
             let theirs = rows_for(event_type, &event, account_id)
                 .filter(|(of, row)| of.name == table.name && keys.contains(&key_of(row, of.key)));
             rows.extend(theirs.map(|(_, row)| row));

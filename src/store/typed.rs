@@ -83,8 +83,17 @@ impl<'a> Planned<'a> {
             upsert(on, table, rows.clone(), keep_unsent).await?;
         }
         let mut written = self.fresh;
-        for again in self.rewritten {
-            add_row(&mut written, again.table, again.row);
+        let mut again = Tables::new();
+        for one in self.rewritten {
+            add_row(&mut again, one.table, one.row);
+        }
+        for (table, rows) in again {
+            if table.name == MESSAGES {
+                links::forget(on, &rows).await?;
+            }
+            for row in rows {
+                add_row(&mut written, table, row);
+            }
         }
         let written: HashMap<&str, &Vec<Row>> = written
             .iter()

@@ -145,6 +145,15 @@ pub fn once_more(event: &Event) -> Incoming {
     }
 }
 
+/// The event as a replay brings it.
+pub fn replayed(event: &Event) -> Incoming {
+    Incoming {
+        event: event.clone(),
+        sequence: None,
+        occasion: Occasion::Replay,
+    }
+}
+
 /// The type of an event.
 pub fn type_of(event: &Event) -> &'static EventType {
     types::by_name(&event.event_type).unwrap()
