@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod check;
 pub mod dead_letters;
 pub mod migrate;
+pub mod replay;
 pub mod send;
 pub mod serve;
 pub mod simulate;
@@ -48,6 +49,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// What failed for good, why, and the way back
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Process stored events again, after a fault was mended or for a new column
+    Replay(replay::ReplayArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -87,6 +90,7 @@ impl Cli {
             Command::DeadLetters(args) => {
                 dead_letters::run(&args, &config, &connect(&config).await?).await
             }
+            Command::Replay(args) => replay::run(&args, &config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

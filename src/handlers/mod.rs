@@ -18,13 +18,14 @@ use tracing::warn;
 
 use crate::instagram::EventType;
 use crate::store::error::Blame;
-use crate::store::{Incoming, Outcome, Store, StoreError};
+use crate::store::{Incoming, Occasion, Outcome, Store, StoreError};
 use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, publish_all};
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 
 use announcements::Announcements;
 use counts::Counts;
+use intake::UNSUSPECTED_DELIVERIES;
 pub use intake::{Batch, Intake, Unsettled};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -177,11 +178,26 @@ impl Handler {
             if !batch.is_suspect {
                 return Ok(None);
             }
+            if event.occasion == Occasion::Replay {
+                // It is stored: no attempt of it is counted in its row.
+                return Ok(self.replay_given_up(event, &batch.messages));
+            }
             match self.tools.store.begin_attempt(event, most).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => self.rest(&error, &batch.messages).await?,
             }
         }
+    }
+
+    /// A replay that may be what ends its handler each time is not made for ever.
+    fn replay_given_up(&self, event: &Incoming, messages: &[Unsettled]) -> Option<Outcome> {
+        let most = UNSUSPECTED_DELIVERIES + i64::from(self.tools.settings.max_attempts);
+        let is_over = messages.iter().any(|message| message.deliveries > most);
+        is_over.then(|| {
+            let reason = "its handler ended each time it tried";
+            self.counts.not_replayed(event, reason);
+            Outcome::Replayed
+        })
     }
 
     /// Stores the events. The world's errors pause the handler and count no
@@ -227,6 +243,10 @@ impl Handler {
         messages: &[Unsettled],
     ) -> Result<Outcome, Unfinished> {
         self.counts.failed(event, error);
+        if event.occasion == Occasion::Replay {
+            self.counts.not_replayed(event, &error.to_string());
+            return Ok(Outcome::Replayed);
+        }
         let most = self.tools.settings.max_attempts;
         loop {
             match in_time(self.tools.store.record_failure(event, error, most)).await {

@@ -106,7 +106,10 @@ pub(super) fn understand(
 
 /// The event's message. What the server could never take, though its delivery
 /// fitted, ends dead without its content: the journal has it, and goes on.
-fn fitting(event: &mut Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
+pub(crate) fn fitting(
+    event: &mut Event,
+    max_payload: usize,
+) -> Result<Outgoing, serde_json::Error> {
     let message = Outgoing::event(event, max_payload)?;
     if message.weight() <= max_payload {
         return Ok(message);

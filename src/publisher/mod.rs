@@ -12,6 +12,7 @@ mod attempts;
 mod chunk;
 mod taken;
 mod understanding;
+mod understood;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +33,9 @@ use crate::telemetry::metrics::TypeMetrics;
 use chunk::Chunk;
 use taken::Taken;
 use understanding::{HUNG, Next, Understanding};
+
+pub(crate) use chunk::fitting;
+pub use understood::understood;
 
 /// The actor's name.
 pub const NAME: &str = "publisher";

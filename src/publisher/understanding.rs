@@ -43,7 +43,8 @@ pub(super) enum Next {
 }
 
 /// Why a delivery that panicked is dead.
-const PANICKED: &str = "a delivery that cannot be understood: the publisher panicked over it";
+pub(super) const PANICKED: &str =
+    "a delivery that cannot be understood: the publisher panicked over it";
 /// Why a delivery that does not end is dead.
 pub(super) const HUNG: &str =
     "a delivery that cannot be understood: the publisher did not get on with it for 20 s";

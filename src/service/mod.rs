@@ -220,7 +220,7 @@ impl Service {
             server, instagram, ..
         } = &self.config;
         ReceiverState {
-            secrets: AppSecrets::new(instagram.app_secrets.iter().map(Secret::expose)),
+            secrets: app_secrets(&self.config),
             verify_token: instagram
                 .verify_token
                 .as_ref()
@@ -407,6 +407,12 @@ pub(crate) fn stream_settings(config: &Config) -> StreamSettings {
         max_bytes: config.stream.max_bytes,
         duplicate_window: config.stream.duplicate_window(),
     }
+}
+
+/// The app secrets, ready to check signatures with.
+#[must_use]
+pub fn app_secrets(config: &Config) -> AppSecrets {
+    AppSecrets::new(config.instagram.app_secrets.iter().map(Secret::expose))
 }
 
 /// What `database.*`, `accounts.*` and `privacy.*` say.

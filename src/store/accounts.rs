@@ -32,6 +32,7 @@ static SUBSCRIPTIONS: Table = Table {
         ("last_event_at", Merge::Greatest),
     ],
     blanked: &[],
+    told_by: &[],
 };
 
 /// What became of the wish to expect an account.

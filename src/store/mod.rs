@@ -31,12 +31,15 @@ mod failures;
 mod generic;
 mod links;
 mod payload;
+pub mod preview;
+pub mod replayable;
+mod rewrite;
 mod statements;
 mod typed;
 pub mod unassigned;
 mod unsent;
 
-pub use entry::{Incoming, Outcome, StoredRow};
+pub use entry::{Incoming, Occasion, Outcome, StoredRow};
 pub use error::StoreError;
 
 /// What the database is called in `/readyz`.
@@ -139,6 +142,10 @@ impl Store {
 impl Writing<'_> {
     async fn commit(self) -> Result<(), DbErr> {
         self.transaction.commit().await
+    }
+
+    async fn roll_back(self) -> Result<(), DbErr> {
+        self.transaction.rollback().await
     }
 }
 

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use entity::webhook_event::status::UNASSIGNED;
 use entity::{client_account, webhook_event};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
+    SelectModel, Selector,
+};
 use uuid::Uuid;
 
 use super::{Store, StoreError, payload};
@@ -30,12 +34,8 @@ impl Store {
         if let Some(after) = after {
             query = query.filter(webhook_event::Column::Id.gt(after));
         }
-        Ok(query
-            .all(&self.database)
-            .await?
-            .into_iter()
-            .map(event_of)
-            .collect())
+        let rows = with_text(query).all(&self.database).await?;
+        Ok(rows.into_iter().map(Kept::event).collect())
     }
 
     async fn accounts_with_unassigned(&self) -> Result<Vec<String>, StoreError> {
@@ -59,8 +59,34 @@ impl Store {
     }
 }
 
+/// A row with its payload letter by letter, as a document's columns do not give it.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct Kept {
+    #[sea_orm(nested)]
+    pub(super) row: webhook_event::Model,
+    pub(super) payload_text: Option<String>,
+}
+
+impl Kept {
+    /// The event of the row, understood again from what was received.
+    pub(super) fn event(self) -> Event {
+        understood(self.row, self.payload_text.as_deref())
+    }
+}
+
+/// The rows of a query, with their payloads letter by letter.
+pub(super) fn with_text(rows: Select<webhook_event::Entity>) -> Selector<SelectModel<Kept>> {
+    let payload = webhook_event::Column::Payload.into_expr().cast_as("text");
+    rows.column_as(payload, "payload_text").into_model()
+}
+
 /// The event of a row, understood again from what was received.
 pub(super) fn event_of(row: webhook_event::Model) -> Event {
+    let payload = row.payload.as_ref().map(ToString::to_string);
+    understood(row, payload.as_deref())
+}
+
+fn understood(row: webhook_event::Model, payload: Option<&str>) -> Event {
     let mut event = Event {
         receipt_id: row.id,
         event_id: row.event_id,
@@ -79,7 +105,7 @@ pub(super) fn event_of(row: webhook_event::Model) -> Event {
         raw_omitted: false,
         place: String::new(),
     };
-    if let Some(kept) = &row.payload {
+    if let Some(kept) = payload {
         payload::restore(&mut event, kept, row.origin.as_deref());
     }
     event

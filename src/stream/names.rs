@@ -28,6 +28,8 @@ pub fn attempts_subject(delivery_id: uuid::Uuid) -> String {
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// The header that says where in its delivery an item stood (a JSON pointer).
 pub const PLACE: &str = "igstream-place";
+/// The header that says which replay sent an event to its handler.
+pub const REPLAY: &str = "igstream-replay";
 
 /// What a message says of its event, which decides its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

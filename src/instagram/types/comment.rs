@@ -33,9 +33,10 @@ pub static TABLE: Table = Table {
         ("parent_id", Merge::Newer),
         ("raw_data", Merge::Newer),
         ("is_live", Merge::Either),
-        ("timestamp", Merge::Greatest),
+        ("timestamp", Merge::Newer),
     ],
     blanked: &[],
+    told_by: &["comment", "live_comment"],
 };
 
 /// A comment or a live comment.

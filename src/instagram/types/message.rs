@@ -65,6 +65,7 @@ pub static TABLE: Table = Table {
         "quick_reply_payload",
         "raw_data",
     ],
+    told_by: &["message", "story_mention"],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -33,6 +33,7 @@ pub static TABLE: Table = Table {
     ],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
 
 /// The words that the column `action` takes.

@@ -32,6 +32,7 @@ pub static TABLE: Table = Table {
     key: &["account_id", "last_message_id", "reader_ig_id", "timestamp"],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -24,6 +24,7 @@ pub static TABLE: Table = Table {
     key: &["account_id", "media_id", "timestamp"],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -73,7 +73,7 @@ fn plan(event: &Event) -> Plan {
     let thread = thread(event, &message);
     let mut writes = vec![Write {
         table: &mention::TABLE,
-        row: mention,
+        row: mention::own_row(event, &mention),
         is_whole: true,
     }];
     if !message.is_empty() {
