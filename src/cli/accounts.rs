@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::instagram::identity::column_id;
+use crate::instagram::time::canonical;
 use crate::store::Store;
 use crate::store::accounts::{Added, Removed};
 
@@ -87,6 +89,10 @@ async fn add(store: &Store, ig_account_id: &str, username: Option<&str>) -> anyh
         Added::New => "added",
         Added::Again => "added again: what waited for it is processed",
         Added::Already => "is there already",
+        Added::BeingErased(since) => bail!(
+            "account {ig_account_id} is being erased, since {}: add it when that is finished",
+            canonical(since)
+        ),
     };
     println!("account {ig_account_id} {became}");
     Ok(())

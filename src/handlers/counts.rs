@@ -59,7 +59,7 @@ impl Counts {
                     dead += 1;
                     self.died(incoming, error, *attempts);
                 }
-                Outcome::Stored { again: true, .. } | Outcome::Discarded => {}
+                Outcome::Stored { again: true, .. } | Outcome::Discarded | Outcome::Erased => {}
             }
         }
         self.metrics.processed.increment(stored + duplicates);

@@ -50,6 +50,8 @@ pub enum Outcome {
     },
     /// An operator had it discarded.
     Discarded,
+    /// It was erased with its account: nothing is kept of it, and nothing told.
+    Erased,
 }
 
 /// A row that an event left.

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use entity::webhook_event::status::UNASSIGNED;
-use entity::{client_account, webhook_event};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use entity::{client_account, erased_account, webhook_event};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::erased::last_covered;
 use super::{Store, StoreError, payload};
 use crate::instagram::Event;
 
@@ -22,9 +23,14 @@ impl Store {
         if accounts.is_empty() {
             return Ok(Vec::new());
         }
+        let erased = erased_account::Entity::find()
+            .filter(erased_account::Column::IgAccountId.is_in(&accounts))
+            .all(&self.database)
+            .await?;
         let mut query = webhook_event::Entity::find()
             .filter(webhook_event::Column::Status.eq(UNASSIGNED))
             .filter(webhook_event::Column::IgAccountId.is_in(accounts))
+            .filter(not_erased(&erased))
             .order_by_asc(webhook_event::Column::Id)
             .limit(limit);
         if let Some(after) = after {
@@ -57,6 +63,20 @@ impl Store {
             .collect();
         Ok(known.into_keys().collect())
     }
+}
+
+/// What a tombstone covers is only still there: it is about to go.
+fn not_erased(tombstones: &[erased_account::Model]) -> Condition {
+    let covered = |tombstone: &erased_account::Model| {
+        Condition::all()
+            .add(webhook_event::Column::IgAccountId.eq(&tombstone.ig_account_id))
+            .add(webhook_event::Column::Id.lte(last_covered(tombstone.erased_at)))
+            .not()
+    };
+    tombstones
+        .iter()
+        .map(covered)
+        .fold(Condition::all(), Condition::add)
 }
 
 /// The event of a row, understood again from what was received.
