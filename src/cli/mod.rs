@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod check;
 pub mod dead_letters;
+mod erase;
 pub mod migrate;
 pub mod send;
 pub mod serve;
@@ -92,7 +93,7 @@ impl Cli {
                 if config.database.migrate_on_start {
                     migration::up(store.database(), None).await?;
                 }
-                accounts::run(&args, &store).await
+                accounts::run(&args, &config, &store).await
             }
         }
     }

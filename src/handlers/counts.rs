@@ -43,7 +43,8 @@ impl Counts {
             mut unassigned,
             mut dead,
             mut retries,
-        ] = [0; 5];
+            mut erased,
+        ] = [0; 6];
         for (incoming, outcome) in events.iter().zip(outcomes) {
             match outcome {
                 Outcome::Stored { again: false, .. } => {
@@ -59,7 +60,8 @@ impl Counts {
                     dead += 1;
                     self.died(incoming, error, *attempts);
                 }
-                Outcome::Stored { again: true, .. } | Outcome::Discarded | Outcome::Erased => {}
+                Outcome::Erased => erased += 1,
+                Outcome::Stored { again: true, .. } | Outcome::Discarded => {}
             }
         }
         self.metrics.processed.increment(stored + duplicates);
@@ -72,7 +74,7 @@ impl Counts {
         let (event_type, events, ms) = (self.event_type, events.len(), stored_in.as_millis());
         info!(
             event_type,
-            events, stored, duplicates, unassigned, dead, retries, ms, "stored"
+            events, stored, duplicates, unassigned, dead, retries, erased, ms, "stored"
         );
     }
 

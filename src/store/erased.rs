@@ -8,11 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use entity::columns::Kind;
-use entity::erased_account::{Column, Entity, Model};
-use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-};
+use entity::erased_account::{Entity, Model};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -79,10 +76,17 @@ impl Tombstones {
         on: &DatabaseTransaction,
         ig_account_ids: impl Iterator<Item = &str>,
     ) -> Result<Self, DbErr> {
+        let columns = [column("id", Kind::Text(None))];
         let ids: BTreeSet<&str> = ig_account_ids.collect();
+        let ids: Vec<Row> = ids.iter().map(|id| row(json!({ "id": id }))).collect();
+        let dialect = Dialect::of(on.get_database_backend());
+        let asked = dialect.one_of(&dialect.rows(&columns));
+        let sql = format!(
+            "SELECT e.* FROM \"erased_accounts\" AS e WHERE e.\"ig_account_id\" {asked}{lock}",
+            lock = dialect.lock("KEY SHARE", "e"),
+        );
         let tombstones = Entity::find()
-            .filter(Column::IgAccountId.is_in(ids))
-            .lock(LockType::KeyShare)
+            .from_raw_sql(dialect.statement(&sql, json_array(&ids, &columns)))
             .all(on)
             .await?;
         let by_id = tombstones

@@ -5,6 +5,7 @@ pub mod bulk;
 pub mod connection;
 pub mod consumer;
 pub mod drift;
+pub mod erase;
 pub mod managed;
 pub mod message;
 pub mod monitor;

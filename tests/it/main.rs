@@ -12,6 +12,7 @@ mod dead_letters;
 mod documented_rows;
 mod durability;
 mod end_to_end;
+mod erasure;
 mod fixtures;
 mod handshake;
 mod http_odd;

@@ -317,7 +317,10 @@ async fn an_erasure_is_begun_once_and_again_when_something_came(database: TestDa
         store.begin_erasure(IG).await.unwrap(),
         Begun::Before(first.clone())
     );
-    assert_eq!(store.erasures().await.unwrap(), [first.clone()]);
+    assert_eq!(
+        store.erasures().await.unwrap(),
+        std::slice::from_ref(&first)
+    );
     assert!(!store.accounts().await.unwrap()[0].active);
     store
         .delete_erased_rows(&first, &mut |_, _| {})
