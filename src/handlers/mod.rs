@@ -21,6 +21,8 @@ use crate::store::error::Blame;
 use crate::store::{Incoming, Occasion, Outcome, Store, StoreError};
 use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, publish_all};
+use crate::stream::erase::delete_sequences;
+use crate::stream::names::EVENTS;
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 
 use announcements::Announcements;
@@ -159,6 +161,7 @@ impl Handler {
         };
         let stored_in = started.elapsed();
         let max_payload = self.tools.connection.max_payload();
+        self.take_out_erased(batch, &outcomes).await?;
         let announcements = announcements::of(batch, &outcomes, max_payload)?;
         self.announce(announcements, &batch.messages).await?;
         self.settle(&batch.messages, &outcomes).await;
@@ -254,6 +257,23 @@ impl Handler {
                 Err(error) => self.rest(&error, messages).await?,
             }
         }
+    }
+
+    /// What was erased with its account is in the stream again after the journal was read again.
+    async fn take_out_erased(
+        &mut self,
+        batch: &Batch,
+        outcomes: &[Outcome],
+    ) -> Result<(), Unfinished> {
+        let erased = batch.erased(outcomes);
+        if erased.is_empty() {
+            return Ok(());
+        }
+        let context = self.tools.connection.consume.clone();
+        while let Err(error) = delete_sequences(&context, EVENTS, &erased).await {
+            self.rest(&error, &batch.messages).await?;
+        }
+        Ok(())
     }
 
     /// Announces what became of the batch until all of it is acknowledged.

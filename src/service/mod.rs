@@ -44,7 +44,7 @@ use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
 use crate::telemetry::metrics::{AcceptMetrics, set_durability};
 use crate::telemetry::{metrics, server};
-use crate::watch::{adopter, purger, sampler};
+use crate::watch::{adopter, eraser, purger, sampler};
 
 /// How long the nats-server may take to stop: with `server.shutdown_timeout` it
 /// is less than the 30 s after which orchestrators kill.
@@ -303,7 +303,7 @@ impl Service {
         let handlers = types::with_unknown().map(|event_type| event_type.name);
         let order = vec![
             vec![pipeline::NAME, receiver::NAME],
-            vec![publisher::NAME, adopter::NAME, purger::NAME],
+            vec![publisher::NAME, adopter::NAME, eraser::NAME, purger::NAME],
             handlers.chain([sampler::NAME]).collect(),
         ];
         let drained = self

@@ -26,6 +26,8 @@ pub mod dead_letters;
 mod dialect;
 mod entry;
 pub mod erased;
+mod erased_rows;
+pub mod erasure;
 pub mod error;
 mod failures;
 mod generic;
@@ -40,6 +42,7 @@ pub mod unassigned;
 mod unsent;
 
 pub use entry::{Incoming, Occasion, Outcome, StoredRow};
+pub use erased_rows::Told;
 pub use error::StoreError;
 
 /// What the database is called in `/readyz`.

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use entity::webhook_event::status::UNASSIGNED;
-use entity::{client_account, webhook_event};
+use entity::{client_account, erased_account, webhook_event};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
-    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
-    SelectModel, Selector,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Select, SelectModel, Selector,
 };
 use uuid::Uuid;
 
+use super::erased::last_covered;
 use super::{Store, StoreError, payload};
 use crate::instagram::Event;
 
@@ -26,9 +27,14 @@ impl Store {
         if accounts.is_empty() {
             return Ok(Vec::new());
         }
+        let erased = erased_account::Entity::find()
+            .filter(erased_account::Column::IgAccountId.is_in(&accounts))
+            .all(&self.database)
+            .await?;
         let mut query = webhook_event::Entity::find()
             .filter(webhook_event::Column::Status.eq(UNASSIGNED))
             .filter(webhook_event::Column::IgAccountId.is_in(accounts))
+            .filter(not_erased(&erased))
             .order_by_asc(webhook_event::Column::Id)
             .limit(limit);
         if let Some(after) = after {
@@ -78,6 +84,20 @@ impl Kept {
 pub(super) fn with_text(rows: Select<webhook_event::Entity>) -> Selector<SelectModel<Kept>> {
     let payload = webhook_event::Column::Payload.into_expr().cast_as("text");
     rows.column_as(payload, "payload_text").into_model()
+}
+
+/// What a tombstone covers is only still there: it is about to go.
+fn not_erased(tombstones: &[erased_account::Model]) -> Condition {
+    let covered = |tombstone: &erased_account::Model| {
+        Condition::all()
+            .add(webhook_event::Column::IgAccountId.eq(&tombstone.ig_account_id))
+            .add(webhook_event::Column::Id.lte(last_covered(tombstone.erased_at)))
+            .not()
+    };
+    tombstones
+        .iter()
+        .map(covered)
+        .fold(Condition::all(), Condition::add)
 }
 
 /// The event of a row, understood again from what was received.
