@@ -31,6 +31,7 @@ mod failures;
 mod generic;
 mod links;
 mod payload;
+mod probe;
 mod statements;
 mod typed;
 pub mod unassigned;
@@ -139,6 +140,10 @@ impl Store {
 impl Writing<'_> {
     async fn commit(self) -> Result<(), DbErr> {
         self.transaction.commit().await
+    }
+
+    async fn roll_back(self) -> Result<(), DbErr> {
+        self.transaction.rollback().await
     }
 }
 

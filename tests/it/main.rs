@@ -21,6 +21,7 @@ mod purger;
 mod roles;
 mod send;
 mod store;
+mod store_errors;
 mod store_failures;
 mod store_identity;
 mod store_order;
