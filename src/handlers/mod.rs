@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ractor::ActorProcessingErr;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::instagram::EventType;
 use crate::store::error::Blame;
@@ -36,6 +36,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// waits and tries again. TCP alone takes a quarter of an hour to notice that
 /// the other side is gone.
 const STORED_WITHIN: Duration = Duration::from_mins(1);
+
+/// How often in a row an error that may be an event's is taken for the world's:
+/// with the pauses between, about ten seconds.
+const PATIENCE: u32 = 8;
 
 /// What `handlers.*` says.
 #[derive(Debug, Clone)]
@@ -155,9 +159,11 @@ impl Handler {
 
     async fn process(&mut self, batch: &Batch) -> Result<(), Unfinished> {
         let started = Instant::now();
-        let outcomes = match self.given_up(batch).await? {
-            Some(outcome) => vec![outcome],
-            None => self.store(&batch.events, &batch.messages).await?,
+        let outcomes = if let Some(outcome) = self.given_up(batch).await? {
+            vec![outcome]
+        } else {
+            let (events, messages) = (&batch.events, &batch.messages);
+            self.store(events, messages, PATIENCE).await?
         };
         let stored_in = started.elapsed();
         let max_payload = self.tools.connection.max_payload();
@@ -205,32 +211,49 @@ impl Handler {
 
     /// Stores the events. The world's errors pause the handler and count no
     /// attempt; an event's own is looked for by halving, so that it takes none of
-    /// the others with it.
+    /// the others with it. What looks like the world's is taken for an event's when
+    /// it came `patience` times in a row and the database is well otherwise.
     fn store<'a>(
         &'a mut self,
         events: &'a [Incoming],
         messages: &'a [Unsettled],
+        patience: u32,
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
+            let mut unclear = 0;
             loop {
                 let error = match in_time(self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
-                match (error.blame(), events) {
-                    (Blame::World, _) => self.rest(&error, messages).await?,
-                    (Blame::Event, [event]) => {
-                        return Ok(vec![self.failed(event, &error, messages).await?]);
-                    }
-                    (Blame::Event, events) => {
+                let blame = error.blame();
+                unclear += u32::from(blame == Blame::Unclear);
+                let is_worlds = match blame {
+                    Blame::World => true,
+                    Blame::Event => false,
+                    Blame::Unclear => unclear < patience || !self.database_is_well(events).await,
+                };
+                match events {
+                    _ if is_worlds => self.rest(&error, messages).await?,
+                    [event] => return Ok(vec![self.failed(event, &error, messages).await?]),
+                    events => {
                         let (first, second) = events.split_at(events.len() / 2);
-                        let mut outcomes = self.store(first, messages).await?;
-                        outcomes.extend(self.store(second, messages).await?);
+                        let patience = if blame == Blame::Unclear { 1 } else { patience };
+                        let mut outcomes = self.store(first, messages, patience).await?;
+                        outcomes.extend(self.store(second, messages, patience).await?);
                         return Ok(outcomes);
                     }
                 }
             }
         })
+    }
+
+    async fn database_is_well(&self, events: &[Incoming]) -> bool {
+        let probed = in_time(self.tools.store.probe(self.event_type, events)).await;
+        if let Err(error) = &probed {
+            debug!(event_type = self.event_type.name, %error, "the database is not well");
+        }
+        probed.is_ok()
     }
 
     async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
@@ -350,8 +373,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_database_that_never_answers_is_the_worlds_fault() {
+    async fn a_database_that_never_answers_is_not_waited_for() {
         let error = in_time::<()>(std::future::pending()).await.unwrap_err();
-        assert_eq!(error.blame(), Blame::World);
+        assert!(matches!(error, StoreError::TooLate(_)), "{error}");
     }
 }

@@ -27,6 +27,7 @@ mod roles;
 mod send;
 mod store;
 mod store_erased;
+mod store_errors;
 mod store_failures;
 mod store_identity;
 mod store_order;
