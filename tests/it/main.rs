@@ -19,6 +19,8 @@ mod managed_server;
 mod migrations;
 mod purger;
 mod replay;
+mod replay_deliveries;
+mod replay_trouble;
 mod roles;
 mod send;
 mod store;
