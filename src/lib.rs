@@ -21,12 +21,15 @@
 //! | [`check`] | whether the service could start |
 //! | [`cli`] | a file a command |
 //! | [`config`] | layers, and errors that name key and origin |
+//! | [`secret`] | a text that is never printed |
 //! | [`lab`] | Instagram, played |
 
 pub mod api;
 pub mod check;
 pub mod cli;
 pub mod config;
+#[cfg(debug_assertions)]
+mod fault;
 pub mod handlers;
 pub mod instagram;
 pub mod journal;
@@ -35,6 +38,7 @@ pub mod listen;
 pub mod publisher;
 pub mod receiver;
 pub mod replay;
+pub mod secret;
 pub mod service;
 pub mod store;
 pub mod stream;

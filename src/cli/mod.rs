@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod check;
 pub mod dead_letters;
+mod erase;
 pub mod migrate;
 pub mod replay;
 pub mod send;
@@ -96,7 +97,7 @@ impl Cli {
                 if config.database.migrate_on_start {
                     migration::up(store.database(), None).await?;
                 }
-                accounts::run(&args, &store).await
+                accounts::run(&args, &config, &store).await
             }
         }
     }

@@ -55,7 +55,8 @@ impl Counts {
             mut dead,
             mut retries,
             mut replayed,
-        ] = [0; 6];
+            mut erased,
+        ] = [0; 7];
         for (incoming, outcome) in events.iter().zip(outcomes) {
             match outcome {
                 Outcome::Stored { again: false, .. } => {
@@ -73,6 +74,7 @@ impl Counts {
                 }
                 // Counted when it came.
                 Outcome::Replayed => replayed += 1,
+                Outcome::Erased => erased += 1,
                 Outcome::Stored { again: true, .. } | Outcome::Discarded => {}
             }
         }
@@ -86,7 +88,7 @@ impl Counts {
         let (event_type, events, ms) = (self.event_type, events.len(), stored_in.as_millis());
         info!(
             event_type,
-            events, stored, duplicates, unassigned, dead, retries, replayed, ms, "stored"
+            events, stored, duplicates, unassigned, dead, retries, replayed, erased, ms, "stored"
         );
     }
 

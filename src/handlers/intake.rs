@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::{AckKind, Message};
 use tracing::{debug, error};
 
-use crate::store::{Incoming, Occasion};
+use crate::store::{Incoming, Occasion, Outcome};
 use crate::stream::Connection;
 use crate::stream::announce::is_replay;
 use crate::stream::consumer::{FetchError, Pull};
@@ -74,6 +74,14 @@ impl Batch {
         }
         let together = Some(together).filter(|batch| !batch.events.is_empty());
         together.into_iter().chain(alone).collect()
+    }
+
+    /// The sequences in `INSTAGRAM_EVENTS` of what was erased with its account.
+    pub(super) fn erased(&self, outcomes: &[Outcome]) -> Vec<u64> {
+        let both = self.events.iter().zip(outcomes);
+        both.filter(|(_, outcome)| **outcome == Outcome::Erased)
+            .filter_map(|(incoming, _)| incoming.sequence)
+            .collect()
     }
 }
 

@@ -4,8 +4,6 @@
 
 mod announcements;
 mod counts;
-#[cfg(debug_assertions)]
-mod fault;
 mod intake;
 
 use std::fmt::Display;
@@ -16,13 +14,15 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ractor::ActorProcessingErr;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::instagram::EventType;
 use crate::store::error::Blame;
 use crate::store::{Incoming, Occasion, Outcome, Store, StoreError};
 use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, publish_all};
+use crate::stream::erase::delete_sequences;
+use crate::stream::names::EVENTS;
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 
 use announcements::Announcements;
@@ -36,6 +36,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// waits and tries again. TCP alone takes a quarter of an hour to notice that
 /// the other side is gone.
 const STORED_WITHIN: Duration = Duration::from_mins(1);
+
+/// How often in a row an error that may be an event's is taken for the world's:
+/// with the pauses between, about ten seconds.
+const PATIENCE: u32 = 8;
 
 /// What `handlers.*` says.
 #[derive(Debug, Clone)]
@@ -155,12 +159,15 @@ impl Handler {
 
     async fn process(&mut self, batch: &Batch) -> Result<(), Unfinished> {
         let started = Instant::now();
-        let outcomes = match self.given_up(batch).await? {
-            Some(outcome) => vec![outcome],
-            None => self.store(&batch.events, &batch.messages).await?,
+        let outcomes = if let Some(outcome) = self.given_up(batch).await? {
+            vec![outcome]
+        } else {
+            let (events, messages) = (&batch.events, &batch.messages);
+            self.store(events, messages, PATIENCE).await?
         };
         let stored_in = started.elapsed();
         let max_payload = self.tools.connection.max_payload();
+        self.take_out_erased(batch, &outcomes).await?;
         let announcements = announcements::of(batch, &outcomes, max_payload)?;
         self.announce(announcements, &batch.messages).await?;
         self.settle(&batch.messages, &outcomes).await;
@@ -204,35 +211,55 @@ impl Handler {
 
     /// Stores the events. The world's errors pause the handler and count no
     /// attempt; an event's own is looked for by halving, so that it takes none of
-    /// the others with it.
+    /// the others with it. What looks like the world's is taken for an event's when
+    /// it came `patience` times in a row and the database is well otherwise.
     fn store<'a>(
         &'a mut self,
         events: &'a [Incoming],
         messages: &'a [Unsettled],
+        patience: u32,
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
-            #[cfg(debug_assertions)]
-            fault::point(self.event_type.name, events);
+            let mut unclear = 0;
             loop {
-                let stored = self.tools.store.store(self.event_type, events);
-                let error = match in_time(stored).await {
+                let error = match in_time(self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
-                match (error.blame(), events) {
-                    (Blame::World, _) => self.rest(&error, messages).await?,
-                    (Blame::Event, [event]) => {
-                        return Ok(vec![self.failed(event, &error, messages).await?]);
-                    }
-                    (Blame::Event, events) => {
+                let blame = error.blame();
+                unclear += u32::from(blame == Blame::Unclear);
+                let is_worlds = match blame {
+                    Blame::World => true,
+                    Blame::Event => false,
+                    Blame::Unclear => unclear < patience || !self.database_is_well(events).await,
+                };
+                match events {
+                    _ if is_worlds => self.rest(&error, messages).await?,
+                    [event] => return Ok(vec![self.failed(event, &error, messages).await?]),
+                    events => {
                         let (first, second) = events.split_at(events.len() / 2);
-                        let mut outcomes = self.store(first, messages).await?;
-                        outcomes.extend(self.store(second, messages).await?);
+                        let patience = if blame == Blame::Unclear { 1 } else { patience };
+                        let mut outcomes = self.store(first, messages, patience).await?;
+                        outcomes.extend(self.store(second, messages, patience).await?);
                         return Ok(outcomes);
                     }
                 }
             }
         })
+    }
+
+    async fn database_is_well(&self, events: &[Incoming]) -> bool {
+        let probed = in_time(self.tools.store.probe(self.event_type, events)).await;
+        if let Err(error) = &probed {
+            debug!(event_type = self.event_type.name, %error, "the database is not well");
+        }
+        probed.is_ok()
+    }
+
+    async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
+        #[cfg(debug_assertions)]
+        crate::fault::in_handler(self.event_type.name, events).await?;
+        self.tools.store.store(self.event_type, events).await
     }
 
     async fn failed(
@@ -253,6 +280,23 @@ impl Handler {
                 Err(error) => self.rest(&error, messages).await?,
             }
         }
+    }
+
+    /// What was erased with its account is in the stream again after the journal was read again.
+    async fn take_out_erased(
+        &mut self,
+        batch: &Batch,
+        outcomes: &[Outcome],
+    ) -> Result<(), Unfinished> {
+        let erased = batch.erased(outcomes);
+        if erased.is_empty() {
+            return Ok(());
+        }
+        let context = self.tools.connection.consume.clone();
+        while let Err(error) = delete_sequences(&context, EVENTS, &erased).await {
+            self.rest(&error, &batch.messages).await?;
+        }
+        Ok(())
     }
 
     /// Announces what became of the batch until all of it is acknowledged.
@@ -329,8 +373,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_database_that_never_answers_is_the_worlds_fault() {
+    async fn a_database_that_never_answers_is_not_waited_for() {
         let error = in_time::<()>(std::future::pending()).await.unwrap_err();
-        assert_eq!(error.blame(), Blame::World);
+        assert!(matches!(error, StoreError::TooLate(_)), "{error}");
     }
 }

@@ -77,16 +77,14 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
     }
 }
 
-/// The one event of a delivery that cannot be understood at all: its place is
-/// the whole delivery, and it is malformed.
+/// The one event of a delivery that cannot be understood, for `reason`: its place
+/// is the whole delivery, and it is malformed.
 #[must_use]
-pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event {
-    let digest = identity::digest(&String::from_utf8_lossy(&delivery.body));
+pub fn whole_delivery(delivery: &Delivery, reason: &str) -> Event {
+    let body = String::from_utf8_lossy(&delivery.body);
+    let digest = identity::digest(&body);
     let mut data = Map::new();
-    data.insert(
-        MALFORMED_KEY.to_owned(),
-        Value::from("a delivery that cannot be understood"),
-    );
+    data.insert(MALFORMED_KEY.to_owned(), Value::from(reason));
     Event {
         receipt_id: receipt_id(delivery.id, ""),
         event_id: identity::event_id(
@@ -104,7 +102,7 @@ pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event 
         received_at: delivery.received_at,
         delivery_id: delivery.id,
         data,
-        raw,
+        raw: raw_value(&body),
         raw_omitted: false,
         place: String::new(),
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -89,7 +90,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read(&mut self, sequence: u64, message: &[u8]) -> Result<(), ReplayError> {
+    async fn read(&mut self, sequence: u64, message: &Bytes) -> Result<(), ReplayError> {
         match journal::unpack(message) {
             Ok(deliveries) => {
                 for delivery in &deliveries {

@@ -6,6 +6,7 @@
 
 mod attach;
 pub mod durability;
+mod keeper;
 mod nats;
 mod pipeline;
 
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 
 pub use self::attach::{AttachError, Attached, attach, attach_running};
 use self::durability::Known;
-use self::nats::NatsTokens;
+use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
 use crate::api::{HealthState, health_routes};
 use crate::config::{Config, Durability, NatsMode, Secret};
@@ -43,7 +44,7 @@ use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
 use crate::telemetry::metrics::{AcceptMetrics, set_durability};
 use crate::telemetry::{metrics, server};
-use crate::watch::{adopter, purger, sampler};
+use crate::watch::{adopter, eraser, purger, sampler};
 
 /// How long the nats-server may take to stop: with `server.shutdown_timeout` it
 /// is less than the 30 s after which orchestrators kill.
@@ -302,7 +303,7 @@ impl Service {
         let handlers = types::with_unknown().map(|event_type| event_type.name);
         let order = vec![
             vec![pipeline::NAME, receiver::NAME],
-            vec![publisher::NAME, adopter::NAME, purger::NAME],
+            vec![publisher::NAME, adopter::NAME, eraser::NAME, purger::NAME],
             handlers.chain([sampler::NAME]).collect(),
         ];
         let drained = self
@@ -391,7 +392,7 @@ async fn start_nats(
 ) -> Result<String, ServiceError> {
     let options = nats::managed_options(config);
     let data_dir = DataDir::open(&options.data_dir)?;
-    let (child, url) = nats::start(data_dir, options, board, tokens).await?;
+    let (child, url) = keeper::start(data_dir, options, board, tokens).await?;
     if supervisor.cast(SupervisorMessage::Keep(child)).is_err() {
         return Err(ServiceError::Fatal("the supervisor is gone".to_owned()));
     }

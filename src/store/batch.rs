@@ -14,6 +14,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
 use super::entry::{Entry, Incoming, Occasion, Outcome, State, unsettled};
+use super::erased::Tombstones;
 use super::typed::Planned;
 use super::unsent::Unsent;
 use super::{Store, StoreError, again, generic, typed};
@@ -50,6 +51,10 @@ impl Store {
         event_type: &EventType,
         entries: &mut Entries<'_>,
     ) -> Result<(), StoreError> {
+        entries.leave_out_erased(on).await?;
+        if entries.0.is_empty() {
+            return Ok(());
+        }
         give_rows(on, &mut entries.0, Utc::now()).await?;
         let planned = Planned::of(event_type, &entries.0);
         self.write_typed(on, event_type, entries, planned).await?;
@@ -116,6 +121,17 @@ impl<'a> Entries<'a> {
         Self(entries)
     }
 
+    /// Whatever is known of a receipt: what was erased is not told as stored either.
+    async fn leave_out_erased(&mut self, on: &DatabaseTransaction) -> Result<(), DbErr> {
+        let accounts = self
+            .0
+            .iter()
+            .map(|entry| entry.event.ig_account_id.as_str());
+        let tombstones = Tombstones::of(on, accounts).await?;
+        self.0.retain_mut(|entry| tombstones.admits(entry));
+        tombstones.make_way(on, &self.0).await
+    }
+
     fn outcomes(&self, event_type: &EventType, batch: &[Incoming]) -> Vec<Outcome> {
         let by_receipt: HashMap<Uuid, &Entry<'_>> = self
             .0
@@ -125,7 +141,7 @@ impl<'a> Entries<'a> {
         let outcome = |incoming: &Incoming| {
             by_receipt
                 .get(&incoming.event.receipt_id)
-                .map_or(Outcome::Discarded, |entry| {
+                .map_or(Outcome::Erased, |entry| {
                     outcome(event_type, entry, incoming.occasion)
                 })
         };

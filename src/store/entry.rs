@@ -64,6 +64,8 @@ pub enum Outcome {
     /// It was stored before, and told; its typed rows were written again, or there is
     /// nothing to write.
     Replayed,
+    /// It was erased with its account: nothing is kept of it, and nothing told.
+    Erased,
 }
 
 /// A row that an event left.

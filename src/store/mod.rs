@@ -26,12 +26,15 @@ pub mod dead_letters;
 mod dialect;
 mod entry;
 pub mod erased;
+mod erased_rows;
+pub mod erasure;
 pub mod error;
 mod failures;
 mod generic;
 mod links;
 mod payload;
 pub mod preview;
+mod probe;
 pub mod replayable;
 mod rewrite;
 mod statements;
@@ -40,6 +43,7 @@ pub mod unassigned;
 mod unsent;
 
 pub use entry::{Incoming, Occasion, Outcome, StoredRow};
+pub use erased_rows::Told;
 pub use error::StoreError;
 
 /// What the database is called in `/readyz`.

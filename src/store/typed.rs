@@ -15,7 +15,7 @@ use crate::instagram::time::canonical;
 use crate::instagram::types::{MESSAGES, Merge, Plan, Table, Write};
 use crate::instagram::{Event, EventType};
 
-static CONVERSATIONS: Table = Table {
+pub(super) static CONVERSATIONS: Table = Table {
     name: "conversations",
     columns: columns_of::<entity::conversation::Entity>,
     key: &["account_id", "participant_ig_id"],

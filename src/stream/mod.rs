@@ -1,10 +1,12 @@
 //! `JetStream`: the connection, the topology, what goes out and what comes in.
 
+pub mod acks;
 pub mod announce;
 pub mod bulk;
 pub mod connection;
 pub mod consumer;
 pub mod drift;
+pub mod erase;
 pub mod managed;
 pub mod message;
 pub mod monitor;

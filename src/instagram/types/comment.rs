@@ -15,6 +15,7 @@ pub static TYPE: EventType = EventType {
     name: "comment",
     claims: |item| item.field.as_deref() == Some("comments"),
     understand: |item| meaning(item, "comment", "comment", false),
+    tables: &[&TABLE],
     plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
 };
 

@@ -15,6 +15,7 @@ pub static TYPE: EventType = EventType {
     name: "mention",
     claims: |item| item.field.as_deref() == Some("mentions"),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| Plan::one(&TABLE, &own_row(event, &event.data), Thread::None),
 };
 

@@ -22,6 +22,7 @@ pub static TYPE: EventType = EventType {
             || item.is_messaging("message_edit", &["message_edit"])
     },
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| Plan {
         writes: vec![Write {
             table: &TABLE,

@@ -14,6 +14,7 @@ pub static TYPE: EventType = EventType {
     name: "messaging_postbacks",
     claims: |item| item.is_messaging("postback", &["messaging_postbacks"]),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| {
         let is_self = event
             .data

@@ -14,6 +14,7 @@ pub static TYPE: EventType = EventType {
     name: "story_insights",
     claims: |item| item.field.as_deref() == Some("story_insights"),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
 };
 

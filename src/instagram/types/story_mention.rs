@@ -26,6 +26,7 @@ pub static TYPE: EventType = EventType {
             && !item.flag(&["message", "is_deleted"])
     },
     understand: meaning,
+    tables: &[&message::TABLE, &mention::TABLE],
     plan,
 };
 

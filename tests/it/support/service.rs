@@ -88,6 +88,12 @@ impl Service {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let process = self.process.as_mut().expect("a process");
+        process.try_wait().expect("a process").is_some()
+    }
+
     /// A command of igstream, with the same settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let variables = self
@@ -223,7 +229,7 @@ impl Service {
 
     /// The process of its own nats-server, while one runs.
     pub fn nats_process(&self) -> Option<u32> {
-        servers_on(&self.setup.data_dir()).next()
+        servers_on(Path::new(self.setting("nats.data_dir"))).next()
     }
 
     pub fn process_id(&self) -> u32 {
@@ -283,7 +289,7 @@ pub fn signal_process(process: u32, signal: Signal) {
 }
 
 /// The nats-servers that store in this directory of igstream's; never more than one.
-fn servers_on(data_dir: &Path) -> impl Iterator<Item = u32> {
+pub fn servers_on(data_dir: &Path) -> impl Iterator<Item = u32> {
     let data_dir = data_dir
         .canonicalize()
         .unwrap_or_else(|_| data_dir.to_owned());
