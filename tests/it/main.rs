@@ -23,6 +23,8 @@ mod nats_kept;
 mod poison;
 mod purger;
 mod replay;
+mod replay_deliveries;
+mod replay_trouble;
 mod roles;
 mod send;
 mod store;

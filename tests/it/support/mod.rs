@@ -12,6 +12,7 @@ pub mod payloads;
 pub mod ports;
 pub mod postgres;
 pub mod proxy;
+pub mod replays;
 pub mod rows;
 pub mod schema_dump;
 pub mod service;
