@@ -56,7 +56,7 @@ pub(super) async fn begin(
         headers,
         body: Bytes::from(body),
     };
-    publish_one(&connection.publish, &message).await?;
+    publish_one(connection, &message).await?;
     Ok(true)
 }
 

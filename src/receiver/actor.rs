@@ -297,11 +297,7 @@ async fn publish(
     deadline: Instant,
 ) -> Result<(), NotAccepted> {
     loop {
-        let error = match tokio::time::timeout_at(
-            deadline,
-            publish_one(&connection.publish, message),
-        )
-        .await
+        let error = match tokio::time::timeout_at(deadline, publish_one(connection, message)).await
         {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error @ PublishError::Full(_))) => {

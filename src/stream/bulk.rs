@@ -8,10 +8,12 @@
 
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::jetstream;
 use async_nats::jetstream::context::PublishErrorKind;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
+use tokio::time::timeout;
 use tracing::debug;
 use uuid::Uuid;
 
@@ -21,12 +23,15 @@ use super::message::Outgoing;
 /// `JetStream`'s own limit of an atomic batch.
 const BATCH_MESSAGES: usize = 1000;
 /// What is on the way at once, in bytes.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Below it single publishes are quicker: a batch has a fixed cost of some syncs.
 const SMALLEST_BATCH: usize = 12;
 /// Single publishes under way at once.
 const WINDOW: usize = 256;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long messages may wait to be taken by the connection, which takes none
+/// while its own queue is full: as while a server does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether some of the messages may have been sent before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +56,17 @@ pub enum PublishError {
     Unacknowledged(String),
 }
 
+/// What would wait in the connection's queue until the server is back is sent
+/// again by whoever wants it sent: nothing piles up there.
+const NOT_CONNECTED: &str = "NATS is not connected";
+const NOT_TAKEN: &str = "the connection took the message not in time";
+
 /// `JetStream`'s code for a stream that is full.
 const STREAM_FULL: u64 = 10077;
 
-/// Publishes all of `messages` and waits until `JetStream` has acknowledged each.
-/// Safe to repeat with the same messages after an error.
+/// Publishes all of `messages` and waits until `JetStream` has acknowledged each,
+/// or until one is not acknowledged in time. Safe to repeat with the same messages
+/// after an error.
 pub async fn publish_all(
     connection: &Connection,
     messages: &[Outgoing],
@@ -96,25 +107,26 @@ async fn publish_singly(
 ) -> Result<(), PublishError> {
     // Owned, since a borrowed one would tie this future to one lifetime.
     stream::iter(messages.to_vec())
-        .map(|message| async move { publish_one(&connection.publish, &message).await })
+        .map(|message| async move { publish_one(connection, &message).await })
         .buffer_unordered(WINDOW)
         .try_collect()
         .await
 }
 
 /// Publishes one message; one that is remembered counts as published.
-pub async fn publish_one(
-    context: &jetstream::Context,
-    message: &Outgoing,
-) -> Result<(), PublishError> {
-    let sent = context.publish_with_headers(
+pub async fn publish_one(connection: &Connection, message: &Outgoing) -> Result<(), PublishError> {
+    if !connection.is_connected() {
+        return Err(PublishError::Unacknowledged(NOT_CONNECTED.to_owned()));
+    }
+    let sent = connection.publish.publish_with_headers(
         message.subject.clone(),
         message.headers.clone(),
         message.body.clone(),
     );
-    let acknowledged = match sent.await {
-        Ok(acknowledgement) => acknowledgement.await,
-        Err(error) => Err(error),
+    let acknowledged = match timeout(SEND_TIMEOUT, sent).await {
+        Err(_) => return Err(PublishError::Unacknowledged(NOT_TAKEN.to_owned())),
+        Ok(Ok(acknowledgement)) => acknowledgement.await,
+        Ok(Err(error)) => Err(error),
     };
     acknowledged
         .map(|_| ())
@@ -147,25 +159,25 @@ struct BatchAnswer {
 /// All of `messages` or none. The error only says why the caller has to go
 /// another way: the batch may have been stored all the same.
 async fn publish_atomically(connection: &Connection, messages: &[Outgoing]) -> Result<(), String> {
+    if !connection.is_connected() {
+        return Err(NOT_CONNECTED.to_owned());
+    }
     let client = connection.publish.client();
     let batch = Uuid::now_v7().simple().to_string();
     let Some((last, members)) = messages.split_last() else {
         return Ok(());
     };
-    for (index, message) in members.iter().enumerate() {
-        let mut headers = message.headers.clone();
-        headers.insert(BATCH_ID, batch.as_str());
-        headers.insert(BATCH_SEQUENCE, (index + 1).to_string());
-        let sent =
-            client.publish_with_headers(message.subject.clone(), headers, message.body.clone());
-        sent.await.map_err(|error| error.to_string())?;
-    }
+    let sent = send_members(&client, &batch, members);
+    timeout(SEND_TIMEOUT, sent)
+        .await
+        .map_err(|_| NOT_TAKEN.to_owned())?
+        .map_err(|error| error.to_string())?;
     let mut headers = last.headers.clone();
     headers.insert(BATCH_ID, batch.as_str());
     headers.insert(BATCH_SEQUENCE, messages.len().to_string());
     headers.insert(BATCH_COMMIT, "1");
     let commit = client.request_with_headers(last.subject.clone(), headers, last.body.clone());
-    let answer = tokio::time::timeout(COMMIT_TIMEOUT, commit)
+    let answer = timeout(COMMIT_TIMEOUT, commit)
         .await
         .map_err(|_| "no answer to the commit in time".to_owned())?
         .map_err(|error| error.to_string())?;
@@ -180,4 +192,21 @@ async fn publish_atomically(connection: &Connection, messages: &[Outgoing]) -> R
             messages.len()
         )),
     }
+}
+
+/// All but the last one, which commits them.
+async fn send_members(
+    client: &Client,
+    batch: &str,
+    members: &[Outgoing],
+) -> Result<(), async_nats::PublishError> {
+    for (index, message) in members.iter().enumerate() {
+        let mut headers = message.headers.clone();
+        headers.insert(BATCH_ID, batch);
+        headers.insert(BATCH_SEQUENCE, (index + 1).to_string());
+        let sent =
+            client.publish_with_headers(message.subject.clone(), headers, message.body.clone());
+        sent.await?;
+    }
+    Ok(())
 }
