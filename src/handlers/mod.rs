@@ -7,9 +7,11 @@ mod counts;
 mod intake;
 
 use std::fmt::Display;
+use std::iter::repeat;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::AckKind;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ractor::ActorProcessingErr;
@@ -28,7 +30,7 @@ use crate::supervisor::{Board, Child, Turn, Worker, worker};
 use announcements::Announcements;
 use counts::Counts;
 use intake::UNSUSPECTED_DELIVERIES;
-pub use intake::{Batch, Intake, Unsettled};
+pub use intake::{Batch, Intake, Unsettled, tell};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -116,7 +118,7 @@ impl Worker for Handler {
             return Ok(Turn::Done);
         }
         let size = self.tools.settings.batch_size;
-        let finished = match self.intake.take(&self.tools.connection, size).await {
+        let finished = match self.intake.take(size).await {
             Ok(batch) if batch.events.is_empty() => {
                 self.well();
                 Ok(())
@@ -142,13 +144,9 @@ impl Handler {
             if matches!(processed, Ok(Ok(()))) {
                 continue;
             }
-            for message in part
-                .messages
-                .into_iter()
-                .chain(parts.flat_map(|part| part.messages))
-            {
-                message.put_back(FIRST_PAUSE).await;
-            }
+            let rest = parts.flat_map(|part| part.messages);
+            let back: Vec<Unsettled> = part.messages.into_iter().chain(rest).collect();
+            tell(&back, repeat(again_after(FIRST_PAUSE))).await;
             return processed.unwrap_or_else(|panic| {
                 self.counts.panicked();
                 resume_unwind(panic)
@@ -334,8 +332,8 @@ impl Handler {
             () = self.tools.stopping.cancelled() => return Err(Unfinished::Stopping),
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        for message in messages {
-            message.keep().await;
+        if self.tools.connection.is_connected() {
+            tell(messages, repeat(AckKind::Progress)).await;
         }
         Ok(())
     }
@@ -346,12 +344,12 @@ impl Handler {
     }
 
     async fn settle(&self, messages: &[Unsettled], outcomes: &[Outcome]) {
-        for (message, outcome) in messages.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Retry { attempts } => message.put_back(self.backoff(*attempts)).await,
-                _ => message.acknowledge().await,
-            }
-        }
+        let told = |outcome: &Outcome| match outcome {
+            Outcome::Retry { attempts } => again_after(self.backoff(*attempts)),
+            _ => AckKind::Ack,
+        };
+        let told: Vec<AckKind> = outcomes.iter().map(told).collect();
+        tell(messages, told.into_iter()).await;
     }
 
     /// The pause after so many attempts; the last one configured repeats.
@@ -364,6 +362,11 @@ impl Handler {
             .copied()
             .unwrap_or_default()
     }
+}
+
+/// The message comes again after a pause.
+fn again_after(pause: Duration) -> AckKind {
+    AckKind::Nak(Some(pause))
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::pull::FetchBuilder;
 use futures::StreamExt;
+use tokio::time::timeout;
+use tracing::{debug, warn};
 
 /// Why nothing could be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +17,13 @@ pub struct FetchError {
     consumer: String,
     reason: String,
 }
+
+/// How long it may take to ask for messages, or to tell what becomes of them: the
+/// connection takes nothing while its own queue is full.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
+/// What the server says when the first message that waits is larger than all that
+/// was asked for. Source: nats-server, `consumer.go`.
+const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 
 /// A durable pull consumer.
 #[derive(Debug, Clone)]
@@ -25,23 +36,29 @@ impl Pull {
         Self(consumer)
     }
 
-    /// What waits, at most `limit` messages and `max_bytes` bytes; when nothing
-    /// waits, the first that comes within `wait`, and what comes with it.
+    /// What waits, at most `limit` messages and `max_bytes` bytes, or one larger
+    /// message; when nothing waits, the first that comes within `wait`, and what
+    /// comes with it.
     pub async fn fetch(
         &self,
         limit: usize,
         max_bytes: usize,
         wait: Duration,
     ) -> Result<Vec<jetstream::Message>, FetchError> {
-        let fetch = self
-            .0
-            .fetch()
-            .max_messages(limit)
-            .max_bytes(max_bytes)
-            .expires(wait);
-        let mut batch = fetch
-            .messages()
+        let fetch = self.0.fetch().max_messages(limit).max_bytes(max_bytes);
+        match self.all_of(fetch.expires(wait)).await {
+            Err(error) if error.reason.contains(TOO_LARGE) => {
+                self.all_of(self.0.fetch().max_messages(1).expires(wait))
+                    .await
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn all_of(&self, fetch: FetchBuilder<'_>) -> Result<Vec<jetstream::Message>, FetchError> {
+        let mut batch = timeout(TELL_WITHIN, fetch.messages())
             .await
+            .map_err(|elapsed| self.failed(&elapsed))?
             .map_err(|error| self.failed(&error))?;
         let mut messages = Vec::new();
         while let Some(message) = batch.next().await {
@@ -60,5 +77,20 @@ impl Pull {
             consumer: self.0.cached_info().name.clone(),
             reason: error.to_string(),
         }
+    }
+}
+
+/// Tells the server what becomes of messages, as far as it can be told within a
+/// few seconds. What it was not told means that the message comes again.
+pub async fn settle(told: Vec<(&jetstream::Message, AckKind)>) {
+    let tell = async {
+        for (message, kind) in told {
+            if let Err(error) = message.ack_with(kind).await {
+                debug!(%error, "an acknowledgement could not be sent; the message comes again");
+            }
+        }
+    };
+    if timeout(TELL_WITHIN, tell).await.is_err() {
+        warn!("acknowledgements could not be sent in time; their messages come again");
     }
 }

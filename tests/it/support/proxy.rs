@@ -1,4 +1,4 @@
-//! A way to the database that can be cut.
+//! A way to a server that can be cut, or on which nothing gets through.
 
 use std::{io, net::SocketAddr};
 
@@ -12,40 +12,57 @@ use url::Url;
 
 use super::postgres::TestDatabase;
 
-/// Listens on TCP and passes all on to the database's server, unless it is cut.
+/// Listens on TCP and passes all on to a server, unless it is cut.
 pub struct Proxy {
     url: String,
-    open: watch::Sender<bool>,
+    way: watch::Sender<Way>,
     task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Open,
+    Cut,
+    Stalled,
 }
 
 impl Proxy {
     /// In front of a `PostgreSQL`; cut until it is opened.
     pub async fn before(database: &TestDatabase) -> Self {
-        let server = Url::parse(database.url()).expect("a URL");
+        Self::to(database.url()).await
+    }
+
+    /// In front of what listens at this URL; cut until it is opened.
+    pub async fn to(url: &str) -> Self {
+        let server = Url::parse(url).expect("a URL");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let open = watch::Sender::new(false);
-        let task = tokio::spawn(serve(listener, server.clone(), open.subscribe()));
+        let way = watch::Sender::new(Way::Cut);
+        let task = tokio::spawn(serve(listener, server.clone(), way.subscribe()));
         Self {
             url: through(&server, address),
-            open,
+            way,
             task,
         }
     }
 
-    /// The database's URL by way of this proxy.
+    /// The server's URL by way of this proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
     pub fn open(&self) {
-        self.open.send_replace(true);
+        self.way.send_replace(Way::Open);
+    }
+
+    /// Leaves every connection as it is, and lets nothing through.
+    pub fn stall(&self) {
+        self.way.send_replace(Way::Stalled);
     }
 
     /// Ends every connection, and takes no other.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.way.send_replace(Way::Cut);
     }
 }
 
@@ -63,16 +80,16 @@ fn through(server: &Url, address: SocketAddr) -> String {
     url.into()
 }
 
-async fn serve(listener: TcpListener, server: Url, open: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, server: Url, way: watch::Receiver<Way>) {
     while let Ok((client, _)) = listener.accept().await {
-        if *open.borrow() {
-            tokio::spawn(pass_on(client, server.clone(), open.clone()));
+        if *way.borrow() == Way::Open {
+            tokio::spawn(pass_on(client, server.clone(), way.clone()));
         }
     }
 }
 
-async fn pass_on(mut client: TcpStream, server: Url, mut open: watch::Receiver<bool>) {
-    let passed = async {
+async fn pass_on(mut client: TcpStream, server: Url, mut way: watch::Receiver<Way>) {
+    let mut passed = Box::pin(async {
         if let Some(socket) = socket(&server) {
             let mut server = UnixStream::connect(socket).await?;
             copy_bidirectional(&mut client, &mut server).await
@@ -81,10 +98,17 @@ async fn pass_on(mut client: TcpStream, server: Url, mut open: watch::Receiver<b
             let mut server = TcpStream::connect(&*address).await?;
             copy_bidirectional(&mut client, &mut server).await
         }
-    };
-    tokio::select! {
-        result = passed => drop::<io::Result<_>>(result),
-        _ = open.wait_for(|open| !open) => {}
+    });
+    loop {
+        tokio::select! {
+            result = &mut passed => return drop::<io::Result<_>>(result),
+            // While this is waited for, nothing is passed on.
+            _ = way.wait_for(|way| *way != Way::Open) => {}
+        }
+        let goes_on = way.wait_for(|way| *way != Way::Stalled).await;
+        if !goes_on.is_ok_and(|way| *way == Way::Open) {
+            return;
+        }
     }
 }
 
