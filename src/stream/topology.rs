@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::CreateStreamErrorKind;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::drift::{self, Look};
+use super::room::{Allotment, SMALLEST_STREAM_BYTES, Standing};
 
 const DEFINITIONS: &str = include_str!("../../nats/streams.toml");
-/// A stream of fewer bytes is no use: the server has no room for igstream.
-pub const SMALLEST_STREAM_BYTES: i64 = 64 * 1024 * 1024;
 const DAY: Duration = Duration::from_hours(24);
 /// `JetStream`'s code for a stream that is not there.
 const STREAM_NOT_FOUND: ErrorCode = ErrorCode::STREAM_NOT_FOUND;
@@ -163,6 +162,7 @@ pub struct ConsumerNames {
 pub struct Topology {
     definitions: Definitions,
     settings: StreamSettings,
+    allotment: Allotment,
 }
 
 impl Topology {
@@ -171,7 +171,32 @@ impl Topology {
         Ok(Self {
             definitions: toml::from_str(DEFINITIONS)?,
             settings,
+            allotment: Allotment::UNBOUND,
         })
+    }
+
+    /// Gives no stream more than `allotment` from now on.
+    pub fn allot(&mut self, allotment: Allotment) {
+        self.allotment = allotment;
+    }
+
+    /// The streams as they stand.
+    pub async fn standing(&self, context: &jetstream::Context) -> Result<Standing, TopologyError> {
+        let mut standing = Standing::default();
+        for stream in self.stream_names() {
+            let Some(Info { config, state, .. }) = found(context, stream).await? else {
+                standing.absent += 1;
+                continue;
+            };
+            let bytes = i64::try_from(state.bytes).unwrap_or(i64::MAX);
+            standing.present += 1;
+            standing.held = standing.held.saturating_add(bytes);
+            let growth = config.max_bytes.saturating_sub(bytes).max(0);
+            standing.growth = standing.growth.saturating_add(growth);
+            let smallest = standing.smallest.unwrap_or(i64::MAX);
+            standing.smallest = Some(smallest.min(config.max_bytes));
+        }
+        Ok(standing)
     }
 
     /// The names of the streams.
@@ -203,8 +228,10 @@ impl Topology {
         context: &jetstream::Context,
         stream: &str,
     ) -> Result<Look, TopologyError> {
-        let wanted = self.config(self.stream(stream)?);
-        Ok(drift::look(found(context, stream).await?, wanted))
+        let definition = self.stream(stream)?;
+        let existing = found(context, stream).await?.map(|info| info.config);
+        let wanted = self.config(definition, existing.as_ref());
+        Ok(drift::look(existing, wanted))
     }
 
     /// Makes the stream, or brings it up to date. One that is made anew starts at
@@ -216,9 +243,17 @@ impl Topology {
         first_sequence: u64,
     ) -> Result<(), TopologyError> {
         let definition = self.stream(stream)?;
-        let mut wanted = self.config(definition);
-        if let Some(existing) = found(context, stream).await? {
+        let existing = found(context, stream).await?.map(|info| info.config);
+        let mut wanted = self.config(definition, existing.as_ref());
+        if let Some(existing) = existing {
             return update(context, existing, wanted).await;
+        }
+        if wanted.max_bytes < SMALLEST_STREAM_BYTES.min(self.settings.max_bytes) {
+            return Err(TopologyError::NoRoom {
+                stream: wanted.name,
+                bytes: SMALLEST_STREAM_BYTES,
+                reason: format!("there is room for {} bytes a stream", wanted.max_bytes),
+            });
         }
         if definition.first_sequence.is_some() && first_sequence > 1 {
             wanted.first_sequence = Some(first_sequence);
@@ -285,8 +320,12 @@ impl Topology {
         definition.ok_or_else(|| TopologyError::Undefined(format!("stream {name}")))
     }
 
-    fn config(&self, definition: &StreamDefinition) -> Config {
+    fn config(&self, definition: &StreamDefinition, existing: Option<&Config>) -> Config {
         let MaxBytes::Configured = definition.max_bytes;
+        let most = match existing {
+            Some(existing) => self.allotment.grown.max(existing.max_bytes),
+            None => self.allotment.new,
+        };
         let max_age = definition
             .max_age
             .as_ref()
@@ -306,7 +345,7 @@ impl Topology {
             },
             storage: StorageType::File,
             num_replicas: self.settings.replicas,
-            max_bytes: self.settings.max_bytes,
+            max_bytes: self.settings.max_bytes.min(most),
             max_age,
             duplicate_window: window_within(self.settings.duplicate_window, max_age),
             allow_direct: true,
@@ -325,12 +364,9 @@ fn window_within(window: Duration, max_age: Duration) -> Duration {
     }
 }
 
-async fn found(
-    context: &jetstream::Context,
-    stream: &str,
-) -> Result<Option<Config>, TopologyError> {
+async fn found(context: &jetstream::Context, stream: &str) -> Result<Option<Info>, TopologyError> {
     match context.get_stream(stream).await {
-        Ok(found) => Ok(Some(found.cached_info().config.clone())),
+        Ok(found) => Ok(Some(found.cached_info().clone())),
         Err(error) => match error.kind() {
             jetstream::context::GetStreamErrorKind::JetStream(ref reason)
                 if reason.error_code() == STREAM_NOT_FOUND =>
@@ -407,6 +443,15 @@ async fn update(
             ..updated
         };
         return Box::pin(update(context, existing, wanted)).await;
+    }
+    if is_no_room(&error) {
+        // A server over its limit takes no change at all, as little as it may be.
+        warn!(
+            stream = updated.name,
+            reason = %error,
+            "the server has no room to bring the stream up to date: it stays as it is"
+        );
+        return Ok(());
     }
     Err(TopologyError::Refused {
         what: format!("to bring the stream {} up to date", updated.name),

@@ -13,6 +13,7 @@ mod dead_letters;
 mod durability;
 mod end_to_end;
 mod fixtures;
+mod full_streams;
 mod handshake;
 mod http_odd;
 mod managed_server;

@@ -151,10 +151,12 @@ fn recorded(data_dir: &Path) -> Option<Record> {
     lock::server_lives(data_dir).then_some(record)
 }
 
-/// Bytes that are free for us on the disk of a path that is there; `None` where the system does not tell.
+/// Bytes that are free for us on the disk where `path` is, or will be made; `None` where the system does not tell.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
-    let room = statvfs(path).ok()?;
+    let absolute = std::path::absolute(path).ok()?;
+    let there = absolute.ancestors().find(|path| path.exists())?;
+    let room = statvfs(there).ok()?;
     Some(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
