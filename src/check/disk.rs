@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::stream::managed;
-
 /// Why nothing can be written at `path`, a directory that may still have to be made.
 pub(super) fn unwritable_directory(path: &Path) -> Option<String> {
     let there = nearest(path);
@@ -27,11 +25,6 @@ pub(super) fn unwritable_file(path: &Path) -> Option<String> {
     }
     let error = access(path, Access::READ_OK | Access::WRITE_OK).err()?;
     Some(format!("{} cannot be written: {error}", path.display()))
-}
-
-/// Bytes that are free for us where `path` is or will be made.
-pub(super) fn free_bytes(path: &Path) -> Option<u64> {
-    managed::free_bytes(&nearest(path))
 }
 
 /// The path, or the nearest above it that is there.
@@ -62,6 +55,5 @@ mod tests {
         assert!(told.contains("no directory"), "{told}");
         assert_eq!(unwritable_file(&file), None);
         assert!(unwritable_file(home.path()).is_some());
-        assert!(free_bytes(Path::new("not/there")).unwrap() > 0);
     }
 }

@@ -3,7 +3,7 @@
 use async_nats::jetstream;
 
 use super::clock::Elsewhere;
-use super::{Finding, chain, disk, streams};
+use super::{Finding, State, chain, disk, streams};
 use crate::config::{Config, NatsMode};
 use crate::service::durability::{self, ask_monitor};
 use crate::service::{AttachError, attach_running, managed_options, stream_settings};
@@ -35,9 +35,8 @@ pub(super) async fn check(config: &Config) -> Nats {
     match attach_running(config).await {
         Ok(connection) => {
             findings.extend(server(config, &connection).await);
-            if let Ok(topology) = Topology::new(stream_settings(config)) {
-                let room = monitored.map(|settings| settings.reservable_bytes);
-                let looked = streams::check(config, &topology, &connection, &known, room);
+            if let Ok(mut topology) = Topology::new(stream_settings(config)) {
+                let looked = streams::check(config, &mut topology, &connection, &known, monitored);
                 findings.extend(looked.await);
             }
             connection.close().await;
@@ -98,12 +97,9 @@ async fn server(config: &Config, connection: &Connection) -> Vec<Finding> {
         jetstream_of(&connection.consume).await,
         payload(config, connection.max_payload()),
     ];
-    if config.stream.replicas > 1 && info.cluster.is_none() {
-        let found = format!(
-            "stream.replicas is {}, but the server is in no cluster: connect to a cluster of at least as many, or set stream.replicas to 1",
-            config.stream.replicas
-        );
-        findings.push(Finding::wrong("stream.replicas", found));
+    if let Err(error) = durability::ensure_enough_servers(config, connection) {
+        let found = Finding::new("stream.replicas", State::Misconfigured, error.to_string());
+        findings.push(found);
     }
     findings
 }

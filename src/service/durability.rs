@@ -1,10 +1,14 @@
 //! What a 200 means, against what it must mean (`nats.durability`).
 
 use async_nats::jetstream::stream::StorageType;
+use tracing::warn;
 
+use super::ServiceError;
 use crate::config::{Config, Durability, NatsMode};
-use crate::stream::managed;
+use crate::stream::drift::Look;
 use crate::stream::monitor::{self, ServerSettings, Sync};
+use crate::stream::topology::Topology;
+use crate::stream::{Connection, managed};
 
 /// What is known of a server's sync setting.
 #[derive(Debug, Clone)]
@@ -17,12 +21,24 @@ pub enum Known {
 
 /// A 200 would mean less than it must.
 #[derive(Debug, thiserror::Error)]
-#[error("nats.durability is {asked}, but {why}, so a 200 would mean {found}: {mend}")]
-pub struct TooLittle {
-    asked: Durability,
-    found: Durability,
-    why: String,
-    mend: &'static str,
+pub enum TooLittle {
+    /// On each server.
+    #[error("nats.durability is {asked}, but {why}, so a 200 would mean {found}: {mend}")]
+    Level {
+        /// What it must mean.
+        asked: Durability,
+        /// What it would mean.
+        found: Durability,
+        /// Why.
+        why: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// On too few servers.
+    #[error(
+        "stream.replicas is {0}, but the NATS server is in no cluster, so that one server alone would hold what was answered 200: connect to a cluster of at least as many, or set stream.replicas to 1"
+    )]
+    Servers(usize),
 }
 
 /// What can be learned of the server over HTTP; `None` where no `nats.monitor_url` is set, and where no server of
@@ -59,7 +75,7 @@ pub fn ensure<'a>(
     if let Some((stream, _)) = in_memory
         && asked > Durability::Memory
     {
-        return Err(TooLittle {
+        return Err(TooLittle::Level {
             asked,
             found: Durability::Memory,
             why: format!("the storage of the stream {stream} is memory"),
@@ -67,7 +83,7 @@ pub fn ensure<'a>(
         });
     }
     match known {
-        Known::Sync(Sync::Every(interval)) if asked > Durability::File => Err(TooLittle {
+        Known::Sync(Sync::Every(interval)) if asked > Durability::File => Err(TooLittle::Level {
             asked,
             found: Durability::File,
             why: format!(
@@ -78,6 +94,43 @@ pub fn ensure<'a>(
         }),
         _ => Ok(()),
     }
+}
+
+/// Whether there can be as many servers as are to hold each message.
+pub fn ensure_enough_servers(config: &Config, connection: &Connection) -> Result<(), TooLittle> {
+    let replicas = config.stream.replicas;
+    if replicas > 1 && !connection.is_clustered() {
+        return Err(TooLittle::Servers(replicas));
+    }
+    Ok(())
+}
+
+/// Before a stream is touched: an asker of `fsync` must not be answered with less for a moment.
+pub(super) async fn ensure_durable(
+    config: &Config,
+    topology: &Topology,
+    connection: &Connection,
+    monitor: Option<&Result<ServerSettings, String>>,
+) -> Result<(), ServiceError> {
+    let asked = config.nats.durability();
+    let known = known(config, monitor);
+    if let (Durability::Fsync, Known::Unseen(reason)) = (asked, &known) {
+        warn!(
+            reason,
+            "nats.durability is fsync, but it cannot be seen whether the server syncs always"
+        );
+    }
+    ensure_enough_servers(config, connection)?;
+    let mut storage = Vec::new();
+    for stream in topology.stream_names() {
+        match topology.look(&connection.consume, stream).await? {
+            Look::Absent => {}
+            Look::Present { config, .. } | Look::Unusable { config, .. } => {
+                storage.push((stream, config.storage));
+            }
+        }
+    }
+    Ok(ensure(asked, &known, storage)?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::stream::managed::{
-    ACTOR, DataDir, Exit, Look, Looker, ManagedError, ManagedServer, Options, Verdict, Vigil,
+    ACTOR, DataDir, Exit, Look, ManagedError, ManagedServer, Options, Verdict, Vigil, look,
 };
 use crate::supervisor::{Board, Child, RECOVERED_AFTER, Turn, Worker, pause_after, worker};
 use crate::telemetry::metrics::actor_restarts;
@@ -35,7 +35,6 @@ pub(super) async fn start(
     board: &Board,
     tokens: &NatsTokens,
 ) -> Result<(Child, String), ManagedError> {
-    let looker = Looker::new()?;
     let server = ManagedServer::start_in(&data_dir, &options).await?;
     let url = server.url().to_owned();
     // The first incarnation of the actor takes the server that runs.
@@ -46,7 +45,6 @@ pub(super) async fn start(
         options: options.clone(),
         board: board.clone(),
         tokens: tokens.clone(),
-        looker: looker.clone(),
         vigil: Vigil::default(),
         server: first.lock().unwrap_or_else(PoisonError::into_inner).take(),
         started: Instant::now(),
@@ -61,7 +59,6 @@ struct Keeper {
     options: Options,
     board: Board,
     tokens: NatsTokens,
-    looker: Looker,
     vigil: Vigil,
     server: Option<ManagedServer>,
     started: Instant,
@@ -101,7 +98,7 @@ impl Keeper {
         let monitor = server.monitor().to_owned();
         let seen = tokio::select! {
             exit = server.wait() => Seen::Ended(exit),
-            look = look(&self.looker, &monitor) => Seen::Looked(look),
+            look = look_later(&monitor) => Seen::Looked(look),
         };
         match seen {
             Seen::Ended(exit) => {
@@ -207,7 +204,7 @@ impl Keeper {
     }
 }
 
-async fn look(looker: &Looker, monitor: &str) -> Look {
+async fn look_later(monitor: &str) -> Look {
     sleep(LOOK_EVERY).await;
-    looker.look(monitor).await
+    look(monitor).await
 }

@@ -9,6 +9,7 @@ pub mod durability;
 mod keeper;
 mod nats;
 mod pipeline;
+pub(crate) mod room;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,11 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use self::attach::{AttachError, Attached, attach, attach_running};
-use self::durability::Known;
 use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
 use crate::api::{HealthState, health_routes};
-use crate::config::{Config, Durability, NatsMode, Secret};
+use crate::config::{Config, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
 use crate::instagram::signature::AppSecrets;
 use crate::instagram::types;
@@ -38,7 +38,6 @@ use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
 use crate::store::StoreOptions;
 use crate::stream::Connection;
 use crate::stream::connection::ConnectionError;
-use crate::stream::drift::Look;
 use crate::stream::managed::{DataDir, ManagedError};
 use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
@@ -147,8 +146,11 @@ impl Service {
         let connection =
             Connection::open_within(&nats::connection_options(&config, urls), NATS_PATIENCE)
                 .await?;
-        let topology = Topology::new(stream_settings(&config))?;
-        ensure_durable(&config, &topology, &connection).await?;
+        let mut topology = Topology::new(stream_settings(&config))?;
+        let monitor = durability::ask_monitor(&config).await;
+        durability::ensure_durable(&config, &topology, &connection, monitor.as_ref()).await?;
+        let monitor = monitor.and_then(Result::ok);
+        room::allot(&config, &mut topology, &connection, monitor.as_ref()).await?;
         pipeline::ensure_what_can_be(&topology, &connection).await?;
         set_durability(config.nats.durability());
         tell_lower_limit(&config, &connection);
@@ -349,33 +351,6 @@ fn tell_lower_limit(config: &Config, connection: &Connection) {
             "bodies are refused from the NATS server's `max_payload` less 64 KiB on, which is lower than `server.body_limit_bytes`"
         );
     }
-}
-
-/// Before a stream is touched: an asker of `fsync` must not be answered with less for a moment.
-async fn ensure_durable(
-    config: &Config,
-    topology: &Topology,
-    connection: &Connection,
-) -> Result<(), ServiceError> {
-    let asked = config.nats.durability();
-    let monitor = durability::ask_monitor(config).await;
-    let known = durability::known(config, monitor.as_ref());
-    if let (Durability::Fsync, Known::Unseen(reason)) = (asked, &known) {
-        warn!(
-            reason,
-            "nats.durability is fsync, but it cannot be seen whether the server syncs always"
-        );
-    }
-    let mut storage = Vec::new();
-    for stream in topology.stream_names() {
-        match topology.look(&connection.consume, stream).await? {
-            Look::Absent => {}
-            Look::Present { config, .. } | Look::Unusable { config, .. } => {
-                storage.push((stream, config.storage));
-            }
-        }
-    }
-    Ok(durability::ensure(asked, &known, storage)?)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServiceError> {

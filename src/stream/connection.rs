@@ -161,6 +161,12 @@ impl Connection {
         self.max_payload().saturating_sub(PAYLOAD_MARGIN_BYTES)
     }
 
+    /// Whether the server is one of a cluster.
+    #[must_use]
+    pub fn is_clustered(&self) -> bool {
+        self.publishing.server_info().cluster.is_some()
+    }
+
     /// Whether the client that publishes is connected now.
     #[must_use]
     pub fn is_connected(&self) -> bool {

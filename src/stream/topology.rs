@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::CreateStreamErrorKind;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::drift::{self, Look};
+use super::room::{Allotment, SMALLEST_STREAM_BYTES, Standing};
 
 const DEFINITIONS: &str = include_str!("../../nats/streams.toml");
-/// A stream of fewer bytes is no use: the server has no room for igstream.
-pub const SMALLEST_STREAM_BYTES: i64 = 64 * 1024 * 1024;
 const DAY: Duration = Duration::from_hours(24);
 /// `JetStream`'s code for a stream that is not there.
 const STREAM_NOT_FOUND: ErrorCode = ErrorCode::STREAM_NOT_FOUND;
@@ -173,6 +172,7 @@ pub struct ConsumerNames {
 pub struct Topology {
     definitions: Definitions,
     settings: StreamSettings,
+    allotment: Allotment,
 }
 
 impl Topology {
@@ -181,7 +181,32 @@ impl Topology {
         Ok(Self {
             definitions: toml::from_str(DEFINITIONS)?,
             settings,
+            allotment: Allotment::UNBOUND,
         })
+    }
+
+    /// Gives no stream more than `allotment` from now on.
+    pub fn allot(&mut self, allotment: Allotment) {
+        self.allotment = allotment;
+    }
+
+    /// The streams that share the room there is, as they stand.
+    pub async fn standing(&self, context: &jetstream::Context) -> Result<Standing, TopologyError> {
+        let mut standing = Standing::default();
+        for stream in self.sharing_names() {
+            let Some(Info { config, state, .. }) = found(context, stream).await? else {
+                standing.absent += 1;
+                continue;
+            };
+            let bytes = i64::try_from(state.bytes).unwrap_or(i64::MAX);
+            standing.present += 1;
+            standing.held = standing.held.saturating_add(bytes);
+            let growth = config.max_bytes.saturating_sub(bytes).max(0);
+            standing.growth = standing.growth.saturating_add(growth);
+            let smallest = standing.smallest.unwrap_or(i64::MAX);
+            standing.smallest = Some(smallest.min(config.max_bytes));
+        }
+        Ok(standing)
     }
 
     /// The names of the streams.
@@ -190,6 +215,15 @@ impl Topology {
             .stream
             .iter()
             .map(|stream| stream.name.as_str())
+    }
+
+    /// The names of those whose size the configuration says; another's is small, and its own.
+    pub fn sharing_names(&self) -> impl Iterator<Item = &str> {
+        let sharing =
+            self.definitions.stream.iter().filter(|stream| {
+                matches!(stream.max_bytes, MaxBytes::Told(ToldMaxBytes::Configured))
+            });
+        sharing.map(|stream| stream.name.as_str())
     }
 
     /// Whether the stream must start above what the database holds, so that the
@@ -213,8 +247,10 @@ impl Topology {
         context: &jetstream::Context,
         stream: &str,
     ) -> Result<Look, TopologyError> {
-        let wanted = self.config(self.stream(stream)?);
-        Ok(drift::look(found(context, stream).await?, wanted))
+        let definition = self.stream(stream)?;
+        let existing = found(context, stream).await?.map(|info| info.config);
+        let wanted = self.config(definition, existing.as_ref());
+        Ok(drift::look(existing, wanted))
     }
 
     /// Makes the stream, or brings it up to date. One that is made anew starts at
@@ -226,9 +262,17 @@ impl Topology {
         first_sequence: u64,
     ) -> Result<(), TopologyError> {
         let definition = self.stream(stream)?;
-        let mut wanted = self.config(definition);
-        if let Some(existing) = found(context, stream).await? {
+        let existing = found(context, stream).await?.map(|info| info.config);
+        let mut wanted = self.config(definition, existing.as_ref());
+        if let Some(existing) = existing {
             return update(context, existing, wanted).await;
+        }
+        if wanted.max_bytes < SMALLEST_STREAM_BYTES.min(self.settings.max_bytes) {
+            return Err(TopologyError::NoRoom {
+                stream: wanted.name,
+                bytes: SMALLEST_STREAM_BYTES,
+                reason: format!("there is room for {} bytes a stream", wanted.max_bytes),
+            });
         }
         if definition.first_sequence.is_some() && first_sequence > 1 {
             wanted.first_sequence = Some(first_sequence);
@@ -281,11 +325,6 @@ impl Topology {
         })
     }
 
-    /// How large the stream may grow, in bytes, where the server has the room.
-    pub fn max_bytes(&self, stream: &str) -> Result<i64, TopologyError> {
-        Ok(self.max_bytes_of(self.stream(stream)?))
-    }
-
     fn max_bytes_of(&self, definition: &StreamDefinition) -> i64 {
         match definition.max_bytes {
             MaxBytes::Fixed(bytes) => bytes.min(self.settings.max_bytes),
@@ -307,7 +346,11 @@ impl Topology {
         definition.ok_or_else(|| TopologyError::Undefined(format!("stream {name}")))
     }
 
-    fn config(&self, definition: &StreamDefinition) -> Config {
+    fn config(&self, definition: &StreamDefinition, existing: Option<&Config>) -> Config {
+        let most = match existing {
+            Some(existing) => self.allotment.grown.max(existing.max_bytes),
+            None => self.allotment.new,
+        };
         let max_age = definition
             .max_age
             .as_ref()
@@ -327,7 +370,7 @@ impl Topology {
             },
             storage: StorageType::File,
             num_replicas: self.settings.replicas,
-            max_bytes: self.max_bytes_of(definition),
+            max_bytes: self.max_bytes_of(definition).min(most),
             max_messages_per_subject: if definition.last_of_subject { 1 } else { -1 },
             max_age,
             duplicate_window: window_within(self.settings.duplicate_window, max_age),
@@ -347,12 +390,9 @@ fn window_within(window: Duration, max_age: Duration) -> Duration {
     }
 }
 
-async fn found(
-    context: &jetstream::Context,
-    stream: &str,
-) -> Result<Option<Config>, TopologyError> {
+async fn found(context: &jetstream::Context, stream: &str) -> Result<Option<Info>, TopologyError> {
     match context.get_stream(stream).await {
-        Ok(found) => Ok(Some(found.cached_info().config.clone())),
+        Ok(found) => Ok(Some(found.cached_info().clone())),
         Err(error) => match error.kind() {
             jetstream::context::GetStreamErrorKind::JetStream(ref reason)
                 if reason.error_code() == STREAM_NOT_FOUND =>
@@ -429,6 +469,15 @@ async fn update(
             ..updated
         };
         return Box::pin(update(context, existing, wanted)).await;
+    }
+    if is_no_room(&error) {
+        // A server over its limit takes no change at all, as little as it may be.
+        warn!(
+            stream = updated.name,
+            reason = %error,
+            "the server has no room to bring the stream up to date: it stays as it is"
+        );
+        return Ok(());
     }
     Err(TopologyError::Refused {
         what: format!("to bring the stream {} up to date", updated.name),

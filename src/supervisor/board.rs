@@ -18,6 +18,8 @@ pub enum ActorState {
     Paused,
     /// It failed and is started again after a pause.
     Restarting,
+    /// A stream that takes what comes, and will be full before long.
+    Filling,
 }
 
 /// What is known of an actor.
@@ -70,6 +72,11 @@ impl Board {
     /// The actor waits for the world.
     pub fn paused(&self, name: &'static str, error: &str) {
         self.turn(name, ActorState::Paused, Some(error));
+    }
+
+    /// The stream takes what comes, and will be full before long.
+    pub fn filling(&self, name: &'static str, how: &str) {
+        self.turn(name, ActorState::Filling, Some(how));
     }
 
     /// The actor failed.

@@ -148,6 +148,12 @@ impl Sampler {
         }
         let is_filling = discards_new
             && bytes.saturating_mul(100) >= max_bytes.saturating_mul(self.warn_percent);
+        if is_filling {
+            let how = format!("{bytes} of {max_bytes} bytes are taken");
+            self.board.filling(name, &how);
+        } else {
+            self.board.ended(name);
+        }
         let warned = self.warned.insert(name, is_filling).unwrap_or(false);
         if is_filling && !warned {
             warn!(

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use async_nats::jetstream::stream::{Config, RetentionPolicy};
-use igstream::stream::names::{EVENTS, STORED};
+use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
+use igstream::stream::names::{DELIVERIES, EVENTS, STORED};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -204,10 +204,34 @@ async fn an_external_server_is_looked_into() {
     let checked = Checked::of(&seen.not_started()).await;
     checked.assert_code(2);
     checked.assert_one("nats.durability", &["misconfigured", "every 10s"]);
-    checked.assert_one("stream.replicas", &["wrong", "in no cluster"]);
+    checked.assert_one("stream.replicas", &["misconfigured", "in no cluster"]);
     checked.assert_one("stream.max_bytes", &["note", "lower stream.max_bytes"]);
     assert_eq!(streams.count(STORED).await, 0);
     assert!(streams.js.get_stream("INSTAGRAM_DELIVERIES").await.is_err());
+}
+
+#[tokio::test]
+async fn less_than_a_200_must_mean_is_found() {
+    let database = TestDatabase::sqlite().await;
+    let nats = NatsServer::start().await;
+    let streams = Streams::connect(&nats.url()).await;
+    let in_memory = Config {
+        name: DELIVERIES.to_owned(),
+        subjects: vec!["instagram.deliveries".to_owned()],
+        storage: StorageType::Memory,
+        ..Config::default()
+    };
+    streams.js.create_stream(in_memory).await.expect("a stream");
+    let checked = Checked::of(&Setup::external(&nats, &database).not_started()).await;
+    checked.assert_code(2);
+    checked.assert_one(
+        "nats.durability",
+        &["misconfigured", DELIVERIES, "is memory"],
+    );
+    let asked = Setup::external(&nats, &database).set("stream.replicas", 3);
+    let checked = Checked::of(&asked.not_started()).await;
+    checked.assert_code(2);
+    checked.assert_one("stream.replicas", &["misconfigured", "set stream.replicas"]);
 }
 
 #[tokio::test]

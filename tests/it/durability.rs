@@ -70,3 +70,37 @@ async fn a_journal_in_memory_is_refused() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn one_server_where_three_are_to_hold_it_is_refused() {
+    let database = TestDatabase::sqlite().await;
+    let nats = NatsServer::start().await;
+    let setup = Setup::external(&nats, &database).set("stream.replicas", 3);
+    let (code, said) = setup.gives_up().await;
+    assert_eq!(code, Some(2), "{said}");
+    for part in ["stream.replicas is 3", "in no cluster"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let streams = Streams::connect(&nats.url()).await;
+    assert!(streams.js.get_stream(DELIVERIES).await.is_err());
+}
+
+#[tokio::test]
+async fn the_level_is_shown() {
+    let database = TestDatabase::sqlite().await;
+    let nats = NatsServer::start().await;
+    for (setup, level) in [
+        (Setup::managed(&database), "fsync"),
+        (Setup::external(&nats, &database), "file"),
+        (
+            Setup::external(&nats, &database).set("nats.durability", "memory"),
+            "memory",
+        ),
+    ] {
+        let service = setup.start().await;
+        assert_eq!(service.readiness().await.1["durability"], level);
+        let metrics = service.metrics().await;
+        let shown = metrics.find("instagram_ingest_durability_info", &[("level", level)]);
+        assert_eq!(shown, Some(1.0), "{level}");
+    }
+}

@@ -15,6 +15,7 @@ mod durability;
 mod end_to_end;
 mod erasure;
 mod fixtures;
+mod full_streams;
 mod handshake;
 mod http_odd;
 mod managed_server;

@@ -19,6 +19,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::support::{eventually::eventually_true, nats::server_binary};
+
 const PATIENCE: Duration = Duration::from_secs(30);
 const OTHER_IGSTREAM: &str = "IGSTREAM_TEST_STARTS_A_SERVER_IN";
 
@@ -216,7 +218,7 @@ async fn a_living_igstream_keeps_its_directory() {
 }
 
 #[tokio::test]
-async fn the_orphan_of_a_killed_igstream_is_replaced() {
+async fn the_orphan_of_a_killed_igstream_is_taken_over() {
     let dir = TempDir::new().unwrap();
     let (mut other, url) = another_igstream(dir.path()).await;
     let orphan = recorded_pid(dir.path());
@@ -225,17 +227,86 @@ async fn the_orphan_of_a_killed_igstream_is_replaced() {
     assert!(lives(orphan), "a server outlives the kill of its igstream");
     assert_eq!(
         managed::running(dir.path()),
-        Some(url),
+        Some(url.clone()),
         "and can be reached"
     );
 
-    let server = timeout(PATIENCE, ManagedServer::start(&options(dir.path())))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(!lives(orphan));
+    let options = options(dir.path());
+    let mut server = start_within_patience(&options).await;
+    assert_eq!((server.pid(), server.url()), (Some(orphan), url.as_str()));
+    assert_eq!(messages(server.url()).await, 1);
+    let error = ManagedServer::start(&options).await.unwrap_err();
+    assert!(
+        matches!(&error, ManagedError::DirectoryInUse { .. }),
+        "{error}"
+    );
+
+    // It is watched without being a child.
+    kill(orphan);
+    let exit = timeout(PATIENCE, server.wait()).await.unwrap();
+    assert!(exit.status.contains("not known"), "{exit}");
+    assert_eq!(server.pid(), None);
+    let data_dir = server.data_dir().clone();
+    drop(server);
+    let server = ManagedServer::start_in(&data_dir, &options).await.unwrap();
+    assert_eq!(server.url(), url, "clients find it where it was");
     assert_eq!(messages(server.url()).await, 1);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_orphan_that_was_taken_over_is_stopped_like_another() {
+    for is_dropped in [false, true] {
+        let dir = TempDir::new().unwrap();
+        let (mut other, _) = another_igstream(dir.path()).await;
+        let orphan = recorded_pid(dir.path());
+        other.kill().await.unwrap();
+        let server = start_within_patience(&options(dir.path())).await;
+        assert_eq!(server.pid(), Some(orphan));
+        if is_dropped {
+            drop(server);
+            eventually_true("it is gone", async || !lives(orphan)).await;
+        } else {
+            let exit = server.stop().await;
+            assert!(exit.log_tail.contains("Server Exiting"), "{exit}");
+            assert!(!lives(orphan));
+        }
+        assert_eq!(managed::running(dir.path()), None);
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_with_other_options_is_replaced() {
+    let other_port = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    for what in ["listen", "binary", "configuration"] {
+        let dir = TempDir::new().unwrap();
+        let (mut other, url) = another_igstream(dir.path()).await;
+        let orphan = recorded_pid(dir.path());
+        publish(&stream(&url).await.0, "told to the orphan").await;
+        other.kill().await.unwrap();
+        let mut options = options(dir.path());
+        match what {
+            "listen" => options.listen = other_port(),
+            "binary" => {
+                let copy = dir.path().join("another-nats-server");
+                fs::copy(server_binary(), &copy).unwrap();
+                options.server_binary = Some(copy);
+            }
+            _ => fs::write(dir.path().join("server.conf"), "# of an older igstream").unwrap(),
+        }
+        let server = start_within_patience(&options).await;
+        assert!(!lives(orphan), "{what}");
+        assert_eq!(messages(server.url()).await, 1, "{what}");
+        server.stop().await;
+    }
+}
+
+async fn start_within_patience(options: &Options) -> ManagedServer {
+    let started = timeout(PATIENCE, ManagedServer::start(options)).await;
+    started.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -62,8 +62,11 @@ async fn until_ready(service: &Service) {
 #[tokio::test]
 async fn one_that_hangs_is_killed_and_started_again() {
     let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database).start().await;
+    let mut service = Setup::managed(&database).start().await;
     service.deliver(&one_comment("before")).await;
+    // Also where it was taken over from one that was killed.
+    service.kill().await;
+    service.start_again().await;
     let first = service.nats_process().expect("a nats-server");
 
     signal_process(first, Signal::STOP);

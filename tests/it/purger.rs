@@ -3,18 +3,35 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use entity::comment;
 use igstream::stream::consumer::Pull;
-use igstream::stream::names::{Announcement, EVENTS};
+use igstream::stream::names::{Announcement, DELIVERIES, EVENTS};
 use igstream::stream::topology::{StreamSettings, Topology};
 use igstream::stream::{Connection, ConnectionOptions};
 use igstream::watch::purger::purge_done;
+use sea_orm::{EntityTrait, PaginatorTrait};
 
-use crate::support::nats::NatsServer;
+use crate::support::{
+    eventually::eventually_true,
+    nats::{NatsServer, Streams},
+    payloads::one_comment,
+    postgres::TestDatabase,
+    setup::Setup,
+};
 
 const MEBIBYTE: i64 = 1024 * 1024;
 
 async fn streams() -> (NatsServer, Connection, Topology) {
     let server = NatsServer::start().await;
+    let (connection, topology) = connected(&server).await;
+    topology
+        .ensure_stream(&connection.consume, EVENTS, 1)
+        .await
+        .unwrap();
+    (server, connection, topology)
+}
+
+async fn connected(server: &NatsServer) -> (Connection, Topology) {
     let options = ConnectionOptions {
         urls: vec![server.url()],
         ..ConnectionOptions::default()
@@ -27,11 +44,7 @@ async fn streams() -> (NatsServer, Connection, Topology) {
         duplicate_window: Duration::from_mins(2),
     })
     .unwrap();
-    topology
-        .ensure_stream(&connection.consume, EVENTS, 1)
-        .await
-        .unwrap();
-    (server, connection, topology)
+    (connection, topology)
 }
 
 async fn publish(connection: &Connection, event_type: &str, messages: usize) {
@@ -99,4 +112,71 @@ async fn what_is_old_goes_once_its_own_handler_has_done_with_it() {
         .await
         .unwrap();
     assert_eq!(rest.len(), 5, "another type's messages are all there");
+}
+
+#[tokio::test]
+async fn nothing_goes_from_the_first_on_that_is_not_acknowledged() {
+    let (_server, connection, topology) = streams().await;
+    let context = &connection.consume;
+    publish(&connection, "comment", 10).await;
+    let comments = topology.ensure_consumer(context, "handler", "comment");
+    let comments = Pull::new(comments.await.unwrap());
+    let batch = comments.fetch(10, 1024 * 1024, Duration::from_secs(1));
+    // The third is with a handler that is slow, or gone.
+    let batch = batch.await.unwrap();
+    for (message, place) in batch.iter().zip(1..) {
+        if place != 3 {
+            message.double_ack().await.unwrap();
+        }
+    }
+    let names = topology.consumer_names("handler", "comment").unwrap();
+    let now = Utc::now() + TimeDelta::hours(1);
+    assert_eq!(purge_done(context, &names, now).await.unwrap(), 2);
+    assert_eq!(left(&connection).await, 8);
+    batch[2].double_ack().await.unwrap();
+    assert_eq!(purge_done(context, &names, now).await.unwrap(), 8);
+}
+
+/// All of it is older than it is kept, as after a week.
+#[tokio::test]
+async fn handlers_that_are_behind_lose_nothing() {
+    const COMMENTS: u64 = 30;
+    let database = TestDatabase::sqlite().await;
+    let nats = NatsServer::start().await;
+    let setup = |roles| Setup::external(&nats, &database).roles(roles);
+    let mut before = setup("receiver,publisher").start().await;
+    for number in 0..COMMENTS {
+        before.deliver(&one_comment(&format!("old-{number}"))).await;
+    }
+    let streams = Streams::connect(&nats.url()).await;
+    eventually_true("all are published", async || {
+        streams.count(EVENTS).await == COMMENTS
+    })
+    .await;
+    eventually_true("the journal is done with", async || {
+        let publisher = streams.consumer(DELIVERIES, "publisher").await.unwrap();
+        publisher.num_pending == 0 && publisher.num_ack_pending == 0
+    })
+    .await;
+
+    let (connection, topology) = connected(&nats).await;
+    let purge_all = async || {
+        let now = Utc::now() + TimeDelta::hours(1);
+        for (kind, event_type) in [("publisher", ""), ("handler", "comment")] {
+            let names = topology.consumer_names(kind, event_type).unwrap();
+            purge_done(&connection.consume, &names, now).await.unwrap();
+        }
+    };
+    purge_all().await;
+    assert_eq!(streams.count(DELIVERIES).await, 0);
+    assert_eq!(streams.count(EVENTS).await, COMMENTS, "no handler had them");
+    before.stop().await;
+
+    let after = setup("handlers").start().await;
+    streams.drained().await;
+    purge_all().await;
+    assert_eq!(streams.count(EVENTS).await, 0);
+    let database = after.database().await;
+    let stored = comment::Entity::find().count(&database).await.unwrap();
+    assert_eq!(stored, COMMENTS);
 }

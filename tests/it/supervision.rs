@@ -141,7 +141,7 @@ async fn its_nats_server_is_started_again_when_it_dies() {
 }
 
 #[tokio::test]
-async fn the_nats_server_that_a_killed_one_left_is_replaced() {
+async fn the_nats_server_that_a_killed_one_left_is_taken_over() {
     let database = TestDatabase::sqlite().await;
     let mut service = Setup::managed(&database).start().await;
     service.deliver(&one_comment("before")).await;
@@ -151,12 +151,17 @@ async fn the_nats_server_that_a_killed_one_left_is_replaced() {
     assert_eq!(service.nats_process(), Some(orphan), "it lives on");
 
     service.start_again().await;
-    let replaced = service.nats_process().expect("a nats-server");
-    assert_ne!(replaced, orphan);
+    assert_eq!(service.nats_process(), Some(orphan), "it is not disturbed");
     service.deliver(&one_comment("after")).await;
+
+    // It is kept like one that was started.
+    signal_process(orphan, Signal::KILL);
+    service.deliver(&one_comment("later")).await;
+    let second = service.nats_process().expect("a nats-server");
+    assert_ne!(second, orphan);
     service.streams().await.drained().await;
     let database = service.database().await;
-    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 2);
+    assert_eq!(comment::Entity::find().count(&database).await.unwrap(), 3);
 
     assert_eq!(service.stop().await.0, Some(0), "{}", service.log());
     assert_eq!(service.nats_process(), None, "a stop leaves nothing behind");

@@ -107,6 +107,16 @@ impl DataDir {
         self.path.join("ports")
     }
 
+    /// What the server that ran last, or still does, was recorded as.
+    pub(super) fn recorded(&self) -> Option<Record> {
+        read_record(&self.path)
+    }
+
+    /// Whether its configuration is that which a server is started with now.
+    pub(super) fn is_prepared(&self) -> bool {
+        fs::read(self.conf()).is_ok_and(|conf| conf == SERVER_CONF.as_bytes())
+    }
+
     /// Clears the ports of an earlier server, and writes the configuration of the next.
     pub(super) fn prepare(&self) -> Result<(), ManagedError> {
         let ports = self.ports();
@@ -147,14 +157,20 @@ pub fn monitor_of(data_dir: &Path) -> Option<String> {
 }
 
 fn recorded(data_dir: &Path) -> Option<Record> {
-    let record = serde_json::from_slice(&fs::read(record_path(data_dir)).ok()?).ok()?;
+    let record = read_record(data_dir)?;
     lock::server_lives(data_dir).then_some(record)
 }
 
-/// Bytes that are free for us on the disk of a path that is there; `None` where the system does not tell.
+fn read_record(data_dir: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(record_path(data_dir)).ok()?).ok()
+}
+
+/// Bytes that are free for us on the disk where `path` is, or will be made; `None` where the system does not tell.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
-    let room = statvfs(path).ok()?;
+    let absolute = std::path::absolute(path).ok()?;
+    let there = absolute.ancestors().find(|path| path.exists())?;
+    let room = statvfs(there).ok()?;
     Some(room.f_bavail.saturating_mul(room.f_frsize))
 }
 

@@ -4,14 +4,19 @@
 //! while one waits for its disk; without, it waits for every stream's lock, and tells of a stream that could not
 //! write. Such a stream refuses every write until the server is started again, also when its disk has room again.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use reqwest::{Client, StatusCode};
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 /// Longer than any answer takes of a server that is only busy.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// More than any answer has.
+const ANSWER_BYTES: u64 = 64 * 1024;
 /// A server that has not answered so many looks in a row, 15 s, hangs. Looks are counted, and not the time, so
 /// that an igstream that was itself held up does not blame the server.
 const SILENT_LOOKS: u32 = 5;
@@ -104,57 +109,45 @@ fn told(what: &str, looks: u32) -> String {
     format!("{what}, for {} s", (ANSWERS_WITHIN * looks).as_secs())
 }
 
-/// Looks at servers, one after another.
-#[derive(Debug, Clone)]
-pub struct Looker(Client);
-
-impl Looker {
-    /// # Errors
-    /// None that is known: what the client says.
-    pub fn new() -> reqwest::Result<Self> {
-        // A connection of its own each time: a new one is part of what is tried.
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(ANSWERS_WITHIN)
-            .pool_max_idle_per_host(0);
-        Ok(Self(client.build()?))
+/// One look at the server with this `monitor`, a URL. Takes three seconds where an answer fails to come.
+pub async fn look(monitor: &str) -> Look {
+    // Refused at once is no answer either: looks are of one length, as they are counted.
+    let pace = sleep(ANSWERS_WITHIN);
+    let look = ask(monitor).await;
+    if matches!(look, Look::Silent | Look::Stalled) {
+        pace.await;
     }
+    look
+}
 
-    /// One look at the server with this `monitor`, a URL. Takes three seconds where an answer fails to come.
-    pub async fn look(&self, monitor: &str) -> Look {
-        // Refused at once is no answer either: looks are of one length, as they are counted.
-        let pace = sleep(ANSWERS_WITHIN);
-        let look = self.ask(monitor).await;
-        if matches!(look, Look::Silent | Look::Stalled) {
-            pace.await;
-        }
-        look
+async fn ask(monitor: &str) -> Look {
+    match health(monitor, "/healthz?js-enabled-only=true").await {
+        None => return Look::Silent,
+        Some(Health::Well) => {}
+        // JetStream ends itself when it cannot go on.
+        Some(Health::Unwell(reason)) => return Look::Broken(reason),
     }
+    match health(monitor, "/healthz").await {
+        None => Look::Stalled,
+        Some(Health::Well) => Look::Well,
+        Some(Health::Unwell(reason)) if is_lasting(&reason) => Look::Broken(reason),
+        Some(Health::Unwell(reason)) => Look::Ailing(reason),
+    }
+}
 
-    async fn ask(&self, monitor: &str) -> Look {
-        match self
-            .health(&format!("{monitor}/healthz?js-enabled-only=true"))
-            .await
-        {
-            Err(_) => return Look::Silent,
-            Ok(Health::Well) => {}
-            // JetStream ends itself when it cannot go on.
-            Ok(Health::Unwell(reason)) => return Look::Broken(reason),
-        }
-        match self.health(&format!("{monitor}/healthz")).await {
-            Err(_) => Look::Stalled,
-            Ok(Health::Well) => Look::Well,
-            Ok(Health::Unwell(reason)) if is_lasting(&reason) => Look::Broken(reason),
-            Ok(Health::Unwell(reason)) => Look::Ailing(reason),
-        }
-    }
-
-    async fn health(&self, url: &str) -> reqwest::Result<Health> {
-        let answer = self.0.get(url).send().await?;
-        let status = answer.status();
-        let body = answer.bytes().await?;
-        Ok(read(status, &body))
-    }
+/// A connection of its own each time: a new one is part of what is tried.
+async fn health(monitor: &str, path: &str) -> Option<Health> {
+    let address = monitor.strip_prefix("http://")?;
+    let answer = async {
+        let mut server = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        server.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        server.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    let answer = timeout(ANSWERS_WITHIN, answer).await.ok()?.ok()?;
+    read(&String::from_utf8_lossy(&answer))
 }
 
 enum Health {
@@ -162,16 +155,20 @@ enum Health {
     Unwell(String),
 }
 
-fn read(status: StatusCode, body: &[u8]) -> Health {
+/// From a whole answer of HTTP/1.0; `None` if it is not whole.
+fn read(answer: &str) -> Option<Health> {
     #[derive(Deserialize)]
     struct Answer {
         error: String,
     }
-    if status.is_success() {
-        return Health::Well;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status: u16 = head.split(' ').nth(1)?.parse().ok()?;
+    if status == 200 {
+        return Some(Health::Well);
     }
-    let told = serde_json::from_slice(body).map(|answer: Answer| answer.error);
-    Health::Unwell(told.unwrap_or_else(|_| format!("its monitor answers {status}")))
+    let told = serde_json::from_str(body).map(|answer: Answer| answer.error);
+    let told = told.unwrap_or_else(|_| format!("its monitor answers {status}"));
+    Some(Health::Unwell(told))
 }
 
 /// Whether a stream could not write, which it does not get over.
@@ -213,24 +210,33 @@ mod tests {
     #[test]
     fn a_write_that_failed_is_told_apart_from_what_no_start_mends() {
         // As nats-server 2.15.1 answers.
-        let full = br#"{"status":"unavailable","error":"JetStream stream '$G \u003e A' write error: write /d/1.blk: no space left on device"}"#;
-        let Health::Unwell(reason) = read(StatusCode::SERVICE_UNAVAILABLE, full) else {
-            panic!("it is not well");
+        let unwell = |error: &str| {
+            let answer = format!(
+                "HTTP/1.0 503 Service Unavailable\r\nContent-Type: application/json\r\n\r\n\
+                 {{\"status\":\"unavailable\",\"error\":\"{error}\"}}"
+            );
+            match read(&answer) {
+                Some(Health::Unwell(reason)) => reason,
+                _ => panic!("it is not well: {answer}"),
+            }
         };
+        let full =
+            r"JetStream stream '$G \u003e A' write error: write /d/1.blk: no space left on device";
+        let reason = unwell(full);
         assert!(is_lasting(&reason), "{reason}");
         let verdicts = judged(&Look::Broken(reason), 2);
         assert!(matches!(&verdicts[0], Verdict::Wait(_)));
         assert!(matches!(&verdicts[1], Verdict::Renew(told) if told.contains("no space left")));
-        let lost =
-            br#"{"status":"unavailable","error":"JetStream consumer could not be recovered"}"#;
-        let Health::Unwell(reason) = read(StatusCode::SERVICE_UNAVAILABLE, lost) else {
-            panic!("it is not well");
-        };
+        let reason = unwell("JetStream consumer could not be recovered");
         assert!(!is_lasting(&reason), "{reason}");
         assert!(matches!(
             judged(&Look::Ailing(reason), 1)[0],
             Verdict::Tell(_)
         ));
-        assert!(matches!(read(StatusCode::OK, b""), Health::Well));
+        assert!(matches!(
+            read("HTTP/1.0 200 OK\r\n\r\n{}"),
+            Some(Health::Well)
+        ));
+        assert!(read("HTTP/1.0 200 OK\r\n").is_none());
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use super::ManagedError;
+use super::{ManagedError, process::Orphan};
 
 /// A server that was just killed, or another command's look at the lock, holds it for a moment.
 const SETTLES_WITHIN: Duration = Duration::from_millis(300);
@@ -41,15 +41,31 @@ pub(super) fn for_igstream(data_dir: &Path) -> Result<File, ManagedError> {
     Ok(file)
 }
 
-/// The lock that the server is to hold; an orphan that holds it is stopped first. Only for the owner of
-/// [`for_igstream`]'s lock, and when no server of this process runs.
-pub(super) async fn for_server(data_dir: &Path) -> Result<File, ManagedError> {
+/// The server that still holds the lock of this directory, though no igstream does; `None` if none can be seen.
+/// Only for the owner of [`for_igstream`]'s lock, and when no server of this process runs.
+pub(super) fn orphan_on(data_dir: &Path) -> Result<Option<Orphan>, ManagedError> {
+    let file = open(&data_dir.join("server.lock"))?;
+    if !is_held(&file) {
+        return Ok(None);
+    }
+    let pid = orphan(&file, data_dir).ok();
+    Ok(pid.map(|pid| Orphan::new(pid, file)))
+}
+
+/// The lock that the server is to hold; an orphan that holds it is stopped first, and asked before where it
+/// `answers`. Only for whom [`orphan_on`] is.
+pub(super) async fn for_server(data_dir: &Path, answers: bool) -> Result<File, ManagedError> {
     let path = data_dir.join("server.lock");
     let file = open(&path)?;
-    if comes_free(&file, &path, SETTLES_WITHIN).await? {
+    let patience = match orphan(&file, data_dir) {
+        Ok(_) => Duration::ZERO,
+        Err(_) => SETTLES_WITHIN,
+    };
+    if comes_free(&file, &path, patience).await? {
         return Ok(file);
     }
-    for (signal, patience) in [(Signal::TERM, ENDS_WITHIN), (Signal::KILL, DIES_WITHIN)] {
+    let asked = answers.then_some((Signal::TERM, ENDS_WITHIN));
+    for (signal, patience) in asked.into_iter().chain([(Signal::KILL, DIES_WITHIN)]) {
         let pid = orphan(&file, data_dir)?;
         tracing::warn!(
             pid = pid.as_raw_nonzero().get(),
@@ -72,8 +88,17 @@ pub(super) async fn for_server(data_dir: &Path) -> Result<File, ManagedError> {
 
 /// Whether a server lives on this directory.
 pub(super) fn server_lives(data_dir: &Path) -> bool {
-    File::open(data_dir.join("server.lock"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    File::open(data_dir.join("server.lock")).is_ok_and(|file| is_held(&file))
+}
+
+/// Whether somebody else has the lock.
+pub(super) fn is_held(file: &File) -> bool {
+    let locked = file.try_lock_shared();
+    if locked.is_ok() {
+        // The file is closed before long, which unlocks it too.
+        let _ = file.unlock();
+    }
+    matches!(locked, Err(TryLockError::WouldBlock))
 }
 
 fn open(path: &Path) -> Result<File, ManagedError> {

@@ -3,19 +3,23 @@
 //! nats-server takes no lock on its store directory: a second one on the same directory starts, and messages
 //! that were acknowledged are lost. So two locks guard ours. `igstream.lock` is held by the igstream process
 //! ([`DataDir`]). `server.lock` is handed to the server as its standard input and lives exactly as long as the
-//! server does, also when igstream is killed: whoever comes next finds the orphan by it, stops it, and waits.
+//! server does, also when igstream is killed: whoever comes next finds the orphan by it, and takes it over, or stops
+//! it and waits.
 //!
 //! In the data directory: `jetstream/` (the streams), `server.conf` (written at each start), `server.log` (bounded,
 //! a few rotated ones beside it), `server.err` (what it says before it has a log, and its last words), `server.json`
 //! (how to reach it), `ports/`, and the two locks.
 
+mod adoption;
 mod binary;
 mod data_dir;
 mod error;
 mod health;
+mod invocation;
 mod listen;
 mod lock;
 mod log;
+mod process;
 mod ready;
 mod server;
 
@@ -24,7 +28,7 @@ use std::path::PathBuf;
 pub use binary::Binary;
 pub use data_dir::{DataDir, free_bytes, has_stored, monitor_of, running, sync};
 pub use error::ManagedError;
-pub use health::{Look, Looker, Verdict, Vigil};
+pub use health::{Look, Verdict, Vigil, look};
 pub use server::{Exit, ManagedServer};
 
 /// The name of the actor that keeps it running, as in `/readyz` and in labels.

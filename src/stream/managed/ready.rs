@@ -32,7 +32,7 @@ pub(super) async fn until_ready(
 ) -> Result<Listening, ManagedError> {
     let ports = data_dir.ports();
     tokio::select! {
-        status = child.wait() => Err(ended_early(exit(status, log), listen)),
+        status = child.wait() => Err(ended_early(exit(status.map(|status| status.to_string()), log), listen)),
         listening = answering(&ports, listen) => Ok(listening),
         () = sleep(STARTS_WITHIN) => {
             Err(ManagedError::NoAnswer { seconds: STARTS_WITHIN.as_secs(), log: log.log.clone() })

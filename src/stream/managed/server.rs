@@ -1,40 +1,30 @@
 //! One run of the server: start, wait, stop.
 
-use std::{
-    env, fmt,
-    fs::File,
-    io,
-    path::Path,
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{fmt, io, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    process::{Child, Command},
-    sync::OwnedMutexGuard,
-    time::timeout,
-};
+use rustix::process::Signal;
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{
-    DataDir, ManagedError, Options, binary,
+    DataDir, ManagedError, Options,
+    adoption::{self, Left},
+    binary,
     data_dir::{Record, Slot},
+    invocation::Invocation,
     listen::Listen,
     lock,
     log::RunLog,
+    process::{Orphan, Process},
     ready::{Listening, until_ready},
 };
 
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
-/// The igstream environment holds secrets; the server gets only what the Go runtime is tuned by.
-const PASSED_ON: [&str; 4] = ["GOGC", "GOMAXPROCS", "GOMEMLIMIT", "TZ"];
-
 /// A running nats-server. Dropped, it is killed, which loses nothing that was acknowledged; [`stop`](Self::stop)
 /// is kinder to its clients.
 #[derive(Debug)]
 pub struct ManagedServer {
-    child: Child,
+    process: Process,
     url: String,
     monitor: String,
     log: RunLog,
@@ -70,7 +60,8 @@ impl ManagedServer {
     }
 
     /// Starts a server on a directory that is held already, as after the last one died; returns when it answers. An
-    /// orphan of a killed igstream is stopped first. `options.data_dir` is not looked at.
+    /// orphan of a killed igstream is taken over if it is as one that would be started, and stopped first if not.
+    /// `options.data_dir` is not looked at.
     ///
     /// # Errors
     /// [`ManagedError`]: no binary, an address that is taken, a server already there, one that does not come up.
@@ -78,16 +69,26 @@ impl ManagedServer {
         let mut listen = Listen::parse(&options.listen)?;
         let mut slot = data_dir.claim()?;
         listen.port = listen.port.or(slot.chosen_port);
+        let binary = binary::find(options.server_binary.as_deref()).await?;
+        let log = RunLog::begin(data_dir.path());
+        let run = |listen: &Listen| Invocation::new(&binary.path, data_dir, listen, &log);
+        warn_if_open(&listen);
+        let wanted = as_before(&listen, data_dir, run);
+        let answers = match adoption::look(data_dir, &wanted).await? {
+            Left::Like(orphan, record) => {
+                slot.chosen_port = port_of(&record.url);
+                return Ok(Self::adopt(orphan, record, log, data_dir, slot));
+            }
+            Left::Other { answers } => answers,
+            Left::Nothing => true,
+        };
         // Before the lock is taken: held and recorded means that a server runs.
         data_dir.forget()?;
-        let binary = binary::find(options.server_binary.as_deref()).await?;
-        let lock = lock::for_server(data_dir.path()).await?;
+        let lock = lock::for_server(data_dir.path(), answers).await?;
         listen.ensure_free().await?;
         data_dir.prepare()?;
-        warn_if_open(&listen);
 
-        let log = RunLog::begin(data_dir.path());
-        let mut child = spawn(&binary.path, data_dir, &listen, &log, lock)?;
+        let mut child = run(&listen).spawn(&log, lock)?;
         let Listening { port, monitor } = until_ready(&mut child, data_dir, &listen, &log).await?;
         slot.chosen_port = Some(port);
         let url = format!("nats://{}", listen.reached_at(port));
@@ -100,13 +101,32 @@ impl ManagedServer {
         }
         tracing::info!(%url, pid = child.id(), data_dir = %data_dir.path().display(), "nats-server runs");
         Ok(Self {
-            child,
+            process: Process::Child(child),
             url,
             monitor,
             log,
             data_dir: data_dir.clone(),
             _slot: slot,
         })
+    }
+
+    fn adopt(
+        orphan: Orphan,
+        record: Record,
+        log: RunLog,
+        data_dir: &DataDir,
+        slot: OwnedMutexGuard<Slot>,
+    ) -> Self {
+        let Record { pid, url, monitor } = record;
+        tracing::info!(%url, pid, data_dir = %data_dir.path().display(), "the nats-server that a killed igstream left is taken over");
+        Self {
+            process: Process::Orphan(orphan),
+            url,
+            monitor,
+            log,
+            data_dir: data_dir.clone(),
+            _slot: slot,
+        }
     }
 
     /// Where clients on this machine reach it, as `nats://127.0.0.1:4222`.
@@ -124,7 +144,7 @@ impl ManagedServer {
     /// Its process id; `None` once it has ended and [`wait`](Self::wait) has seen it.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.process.id()
     }
 
     /// The directory it runs in, for the next [`start_in`](Self::start_in).
@@ -135,14 +155,14 @@ impl ManagedServer {
 
     /// Resolves when the server ends, whoever ended it. May be dropped and called again.
     pub async fn wait(&mut self) -> Exit {
-        let status = self.child.wait().await;
+        let status = self.process.wait().await;
         exit(status, &self.log)
     }
 
     /// Ends it and waits until it is gone: asked first, killed after ten seconds.
     pub async fn stop(mut self) -> Exit {
-        terminate(&self.child);
-        let stopped = timeout(STOPS_WITHIN, self.child.wait()).await;
+        self.process.signal(Signal::TERM);
+        let stopped = timeout(STOPS_WITHIN, self.process.wait()).await;
         let Ok(status) = stopped else {
             tracing::warn!(
                 seconds = STOPS_WITHIN.as_secs(),
@@ -155,16 +175,38 @@ impl ManagedServer {
 
     /// Ends one that does not listen to reason, and waits until it is gone: as long as its disk holds it up.
     pub async fn kill(mut self) -> Exit {
-        let status = kill(&mut self.child).await;
+        self.process.signal(Signal::KILL);
+        let status = self.process.wait().await;
         self.ended(status)
     }
 
-    fn ended(&self, status: io::Result<ExitStatus>) -> Exit {
+    fn ended(&self, status: io::Result<String>) -> Exit {
         if let Err(error) = self.data_dir.forget() {
             tracing::warn!(%error, "the record of the stopped nats-server stays");
         }
         exit(status, &self.log)
     }
+}
+
+/// How the server that was left may have been run: where any port will do, on the one that it has.
+fn as_before(
+    listen: &Listen,
+    data_dir: &DataDir,
+    invocation: impl Fn(&Listen) -> Invocation,
+) -> Vec<Invocation> {
+    let mut listens = vec![listen.clone()];
+    if listen.port.is_none() {
+        let port = data_dir.recorded().and_then(|record| port_of(&record.url));
+        listens.extend(port.map(|port| Listen {
+            host: listen.host.clone(),
+            port: Some(port),
+        }));
+    }
+    listens.iter().map(invocation).collect()
+}
+
+fn port_of(url: &str) -> Option<u16> {
+    url.rsplit_once(':')?.1.parse().ok()
 }
 
 fn warn_if_open(listen: &Listen) {
@@ -176,69 +218,9 @@ fn warn_if_open(listen: &Listen) {
     }
 }
 
-/// The lock goes to the server as its standard input, so that it lives exactly as long as the server. A process
-/// group of its own keeps a terminal's Ctrl-C, meant for igstream, from ending the server under it.
-fn spawn(
-    binary: &Path,
-    data_dir: &DataDir,
-    listen: &Listen,
-    log: &RunLog,
-    lock: File,
-) -> Result<Child, ManagedError> {
-    let stderr = File::create(&log.stderr).map_err(ManagedError::io("write", &log.stderr))?;
-    let stdout = stderr
-        .try_clone()
-        .map_err(ManagedError::io("write", &log.stderr))?;
-    let environment = PASSED_ON
-        .into_iter()
-        .filter_map(|name| Some((name, env::var_os(name)?)));
-    Command::new(binary)
-        .arg("--config")
-        .arg(data_dir.conf())
-        .arg("--addr")
-        .arg(&listen.host)
-        .arg("--port")
-        .arg(
-            listen
-                .port
-                .map_or_else(|| "-1".to_owned(), |port| port.to_string()),
-        )
-        .arg(lock::store_argument(data_dir.path()))
-        .arg("--log")
-        .arg(&log.log)
-        .arg("--ports_file_dir")
-        .arg(data_dir.ports())
-        .env_clear()
-        .envs(environment)
-        .stdin(Stdio::from(lock))
-        .stdout(stdout)
-        .stderr(stderr)
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(ManagedError::io("start", binary))
-}
-
-fn terminate(child: &Child) {
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // That it is gone by now is as good.
-        let _ = kill_process(pid, Signal::TERM);
-    }
-}
-
-async fn kill(child: &mut Child) -> io::Result<ExitStatus> {
-    child.start_kill()?;
-    child.wait().await
-}
-
-pub(super) fn exit(status: io::Result<ExitStatus>, log: &RunLog) -> Exit {
-    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+pub(super) fn exit(status: io::Result<String>, log: &RunLog) -> Exit {
     Exit {
-        status,
+        status: status.unwrap_or_else(|error| error.to_string()),
         log_tail: log.tail(),
     }
 }

@@ -36,6 +36,16 @@ impl SmallDisk {
         self.0.path()
     }
 
+    /// Takes all that is free but so much.
+    pub fn fill_but(&self, mebibytes: u64) {
+        self.fill();
+        let file = File::options().write(true).open(self.filler());
+        let file = file.expect("the file is there");
+        let length = file.metadata().expect("its length").len();
+        let kept = length - mebibytes * 1024 * 1024;
+        file.set_len(kept).expect("it can be cut");
+    }
+
     /// Takes all that is free.
     pub fn fill(&self) {
         let mut file = File::create(self.filler()).expect("a file");
