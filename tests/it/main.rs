@@ -13,6 +13,7 @@ mod dead_letters;
 mod documented_rows;
 mod durability;
 mod end_to_end;
+mod erased_messages;
 mod erasure;
 mod fixtures;
 mod full_streams;
