@@ -186,7 +186,7 @@ async fn open(
     };
     let consumer = context.create_consumer_on_stream(config, stream).await;
     Ok(Open {
-        pull: Pull::new(consumer.map_err(|error| failed(stream, &error))?),
+        pull: Pull::new(context, &consumer.map_err(|error| failed(stream, &error))?),
         given: 0,
         connects,
     })

@@ -61,7 +61,7 @@ async fn what_is_old_goes_once_its_own_handler_has_done_with_it() {
         .ensure_consumer(context, "handler", "message")
         .await
         .unwrap();
-    for message in Pull::new(comments)
+    for message in Pull::new(context, &comments)
         .fetch(6, 1024 * 1024, Duration::from_secs(1))
         .await
         .unwrap()
@@ -93,8 +93,7 @@ async fn what_is_old_goes_once_its_own_handler_has_done_with_it() {
         0
     );
     assert_eq!(left(&connection).await, 9);
-    let rest = Pull::new(messages);
-    let rest = rest
+    let rest = Pull::new(context, &messages)
         .fetch(9, 1024 * 1024, Duration::from_secs(1))
         .await
         .unwrap();
