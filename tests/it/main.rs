@@ -11,6 +11,7 @@ mod database_away;
 mod dead_letters;
 mod durability;
 mod end_to_end;
+mod faults;
 mod fixtures;
 mod handshake;
 mod http_odd;

@@ -1,7 +1,9 @@
 //! What the tests stand on.
 
 pub mod books;
+pub mod cluster;
 pub mod deliveries;
+pub mod disk;
 pub mod eventually;
 pub mod fixtures;
 pub mod http;
@@ -10,6 +12,7 @@ pub mod nats;
 pub mod payloads;
 pub mod ports;
 pub mod postgres;
+pub mod postgres_server;
 pub mod proxy;
 pub mod rows;
 pub mod schema_dump;

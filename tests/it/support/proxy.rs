@@ -1,9 +1,9 @@
-//! A way to the database that can be cut.
+//! A way to a server that can be cut.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncRead, AsyncWrite, copy_bidirectional},
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
     task::JoinHandle,
@@ -12,40 +12,59 @@ use url::Url;
 
 use super::postgres::TestDatabase;
 
-/// Listens on TCP and passes all on to the database's server, unless it is cut.
+/// Listens on TCP and passes all on to a server, unless it is cut.
 pub struct Proxy {
     url: String,
-    open: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
     task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Gate {
+    is_open: bool,
+    /// How often all connections were ended: those made before end, whatever came after.
+    cuts: u64,
 }
 
 impl Proxy {
     /// In front of a `PostgreSQL`; cut until it is opened.
     pub async fn before(database: &TestDatabase) -> Self {
-        let server = Url::parse(database.url()).expect("a URL");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let open = watch::Sender::new(false);
-        let task = tokio::spawn(serve(listener, server.clone(), open.subscribe()));
-        Self {
-            url: through(&server, address),
-            open,
-            task,
-        }
+        Self::before_any_of(&[database.url().to_owned()]).await
     }
 
-    /// The database's URL by way of this proxy.
+    /// In front of servers that do the same, each named by a URL: every connection goes to the next that can be
+    /// connected to. Cut until it is opened.
+    pub async fn before_any_of(servers: &[String]) -> Self {
+        let servers: Vec<Url> = servers
+            .iter()
+            .map(|server| Url::parse(server).expect("a URL"))
+            .collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let gate = watch::Sender::new(Gate {
+            is_open: false,
+            cuts: 0,
+        });
+        let url = through(&servers[0], address);
+        let task = tokio::spawn(serve(listener, servers.into(), gate.subscribe()));
+        Self { url, gate, task }
+    }
+
+    /// The first server's URL by way of this proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
     pub fn open(&self) {
-        self.open.send_replace(true);
+        self.gate.send_modify(|gate| gate.is_open = true);
     }
 
     /// Ends every connection, and takes no other.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.gate.send_modify(|gate| {
+            gate.is_open = false;
+            gate.cuts += 1;
+        });
     }
 }
 
@@ -63,29 +82,51 @@ fn through(server: &Url, address: SocketAddr) -> String {
     url.into()
 }
 
-async fn serve(listener: TcpListener, server: Url, open: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, servers: Arc<[Url]>, gate: watch::Receiver<Gate>) {
+    let mut next = 0;
     while let Ok((client, _)) = listener.accept().await {
-        if *open.borrow() {
-            tokio::spawn(pass_on(client, server.clone(), open.clone()));
+        if gate.borrow().is_open {
+            tokio::spawn(pass_on(client, Arc::clone(&servers), next, gate.clone()));
+            next += 1;
         }
     }
 }
 
-async fn pass_on(mut client: TcpStream, server: Url, mut open: watch::Receiver<bool>) {
+async fn pass_on(
+    mut client: TcpStream,
+    servers: Arc<[Url]>,
+    first: usize,
+    mut gate: watch::Receiver<Gate>,
+) {
+    let cuts = gate.borrow().cuts;
     let passed = async {
-        if let Some(socket) = socket(&server) {
-            let mut server = UnixStream::connect(socket).await?;
-            copy_bidirectional(&mut client, &mut server).await
-        } else {
-            let address = server.socket_addrs(|| Some(5432))?;
-            let mut server = TcpStream::connect(&*address).await?;
-            copy_bidirectional(&mut client, &mut server).await
+        for nth in 0..servers.len() {
+            let server = &servers[(first + nth) % servers.len()];
+            if let Ok(mut server) = connect(server).await {
+                return copy_bidirectional(&mut client, &mut server).await.map(drop);
+            }
         }
+        Ok(())
     };
     tokio::select! {
         result = passed => drop::<io::Result<_>>(result),
-        _ = open.wait_for(|open| !open) => {}
+        _ = gate.wait_for(|gate| gate.cuts != cuts) => {}
     }
+}
+
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+async fn connect(server: &Url) -> io::Result<Box<dyn Connection>> {
+    if let Some(socket) = socket(server) {
+        return Ok(Box::new(UnixStream::connect(socket).await?));
+    }
+    let port = match server.scheme() {
+        "nats" => 4222,
+        _ => 5432,
+    };
+    let address = server.socket_addrs(|| Some(port))?;
+    Ok(Box::new(TcpStream::connect(&*address).await?))
 }
 
 /// The server's Unix socket, if its URL names a directory.

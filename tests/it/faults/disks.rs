@@ -1,0 +1,165 @@
+//! A disk is full, and has room again after a while.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{
+    in_form,
+    trial::{Fault, Trial},
+};
+use crate::support::{
+    disk::{ONLY_ROOT, SmallDisk},
+    eventually::eventually,
+    nats::NatsServer,
+    postgres::{TestDatabase, run},
+    postgres_server::PostgresServer,
+    service::Service,
+    setup::Setup,
+};
+
+const MIB: u64 = 1024 * 1024;
+/// Room for what igstream's streams reserve, and more.
+const NATS_DISK: u64 = 96 * MIB;
+const STREAM: u64 = 8 * MIB;
+
+#[tokio::test]
+async fn of_a_server_of_its_own() {
+    let Some(disk) = SmallDisk::with_room_for(NATS_DISK) else {
+        return println!("passed over: {ONLY_ROOT}");
+    };
+    let database = TestDatabase::sqlite().await;
+    let service = Setup::managed(&database)
+        .set("nats.data_dir", disk.path().display())
+        .set("stream.max_bytes", STREAM)
+        .start()
+        .await;
+    let what = "disk full under nats-server (managed NATS on a small tmpfs, SQLite)";
+    let mut trial = Trial::begin(what, &service, &database);
+    for _ in 0..in_form(1, 3) {
+        trial.goes_on().await;
+        disk.fill();
+        until_unready(&service).await;
+        stay_full().await;
+        let fault = Fault::now();
+        disk.free();
+        trial.recovers(fault).await;
+    }
+    trial.ends(&service).await;
+}
+
+#[tokio::test]
+async fn of_a_server_of_somebody_elses() {
+    let Some(disk) = SmallDisk::with_room_for(NATS_DISK) else {
+        return a_full_stream().await;
+    };
+    let database = TestDatabase::postgres().await;
+    let mut nats = NatsServer::start_in(disk.path()).await;
+    let setup = Setup::external(&nats, &database).set("stream.max_bytes", STREAM);
+    let service = setup.start().await;
+    let what = "disk full under nats-server (external NATS on a small tmpfs, PostgreSQL)";
+    let mut trial = Trial::begin(what, &service, &database);
+    for _ in 0..in_form(1, 3) {
+        trial.goes_on().await;
+        disk.fill();
+        until_unready(&service).await;
+        stay_full().await;
+        disk.free();
+        let fault = Fault::now();
+        // It does not find out by itself that there is room again.
+        nats.stop().await;
+        nats.start_again().await;
+        trial.recovers(fault).await;
+    }
+    trial.ends(&service).await;
+}
+
+/// Where no file system can be mounted: the streams are as full as they may be, until an operator allows more.
+async fn a_full_stream() {
+    let database = TestDatabase::postgres().await;
+    let nats = NatsServer::start().await;
+    let setup = Setup::external(&nats, &database).set("stream.max_bytes", MIB / 8);
+    let mut service = setup.start().await;
+    let what = "streams full by stream.max_bytes (external NATS, PostgreSQL)";
+    let mut trial = Trial::begin(what, &service, &database);
+    until_unready(&service).await;
+    stay_full().await;
+    let fault = Fault::now();
+    service.set("stream.max_bytes", 64 * MIB);
+    assert_eq!(service.stop().await.0, Some(0), "{}", service.log());
+    service.start_again().await;
+    trial.recovers(fault).await;
+    trial.ends(&service).await;
+}
+
+#[tokio::test]
+async fn of_sqlite() {
+    let Some(disk) = SmallDisk::with_room_for(48 * MIB) else {
+        return println!("passed over: {ONLY_ROOT}");
+    };
+    let database = TestDatabase::sqlite_in(disk.path());
+    let service = Setup::managed(&database).start().await;
+    let what = "disk full under SQLite (small tmpfs, managed NATS)";
+    let trial = Trial::begin(what, &service, &database);
+    fills_up(trial, &service, &disk).await;
+}
+
+/// The tables' disk: one that is full under the write-ahead log ends the server, as if it were killed.
+#[tokio::test]
+async fn of_postgres() {
+    let Some(disk) = SmallDisk::with_room_for(48 * MIB) else {
+        return println!("passed over: {ONLY_ROOT}");
+    };
+    let server = PostgresServer::start().await;
+    let user = server.user().expect("root runs it as somebody else");
+    let directory = disk.directory_of(user.id, user.group);
+    let tablespace = format!("CREATE TABLESPACE small LOCATION '{}'", directory.display());
+    run(&server.url(), &tablespace).await.expect("a tablespace");
+    let database = TestDatabase::on(&server, "TABLESPACE small").await;
+    let service = Setup::managed(&database).start().await;
+    let what = "disk full under PostgreSQL's tables (small tmpfs, managed NATS)";
+    let trial = Trial::begin(what, &service, &database);
+    fills_up(trial, &service, &disk).await;
+}
+
+async fn fills_up(mut trial: Trial<'_>, service: &Service, disk: &SmallDisk) {
+    for _ in 0..in_form(1, 3) {
+        trial.goes_on().await;
+        disk.fill();
+        until_a_handler_waits(service).await;
+        stay_full().await;
+        let fault = Fault::now();
+        disk.free();
+        trial.recovers(fault).await;
+    }
+    let refused = service.metrics().await.deliveries("unavailable");
+    assert_eq!(refused, 0, "a full database keeps nobody from delivering");
+    trial.ends(service).await;
+}
+
+async fn stay_full() {
+    sleep(in_form(Duration::from_secs(2), Duration::from_secs(10))).await;
+}
+
+async fn until_unready(service: &Service) {
+    eventually("nothing can be made durable", async || {
+        match service.readiness().await {
+            (503, _) => Ok(()),
+            (_, readiness) => Err(readiness.to_string()),
+        }
+    })
+    .await;
+}
+
+async fn until_a_handler_waits(service: &Service) {
+    eventually("nothing can be stored", async || {
+        let (status, readiness) = service.readiness().await;
+        assert_eq!(status, 200, "deliveries are taken: {readiness}");
+        let degraded = readiness["degraded"].as_object();
+        match degraded.map(serde_json::Map::len) {
+            Some(1..) => Ok(()),
+            _ => Err(readiness.to_string()),
+        }
+    })
+    .await;
+}
