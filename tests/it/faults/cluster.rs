@@ -20,7 +20,7 @@ async fn the_leader_of_the_journal_is_killed() {
     let balancer = Proxy::before_any_of(&[one.webhook(), other.webhook()]).await;
     balancer.open();
     let what = "kill -9 of the journal's leader (3 NATS servers, 2 igstream, PostgreSQL)";
-    let mut trial = Trial::begin_at(balancer.url(), what, &one, &database);
+    let mut trial = Trial::begin_at(balancer.url(), what, &one, &database).await;
     let streams = Streams::connect(&cluster.urls()).await;
     for _ in 0..in_form(1, 3) {
         trial.goes_on().await;

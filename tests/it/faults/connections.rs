@@ -25,7 +25,7 @@ async fn to_postgres() {
         .set("database.acquire_timeout", "1s");
     let service = setup.start().await;
     let what = "connections to PostgreSQL cut (managed NATS)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     are_cut(&proxy, &mut trial).await;
     trial.ends(&service).await;
 }
@@ -38,7 +38,7 @@ async fn to_nats() {
     proxy.open();
     let service = Setup::external_at(proxy.url(), &database).start().await;
     let what = "connections to NATS cut (external NATS, PostgreSQL)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     are_cut(&proxy, &mut trial).await;
     let streams = Streams::connect(&nats.url()).await;
     trial.ends_with(&service, &streams).await;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Config;
+use igstream::stream::names::DELIVERIES;
 use tokio::time::sleep;
 
 use super::{
@@ -24,41 +26,16 @@ const NATS_DISK: u64 = 96 * MIB;
 const STREAM: u64 = 8 * MIB;
 
 #[tokio::test]
-async fn of_a_server_of_its_own() {
-    let Some(disk) = SmallDisk::with_room_for(NATS_DISK) else {
-        return println!("passed over: {ONLY_ROOT}");
-    };
-    let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database)
-        .set("nats.data_dir", disk.path().display())
-        .set("stream.max_bytes", STREAM)
-        .start()
-        .await;
-    let what = "disk full under nats-server (managed NATS on a small tmpfs, SQLite)";
-    let mut trial = Trial::begin(what, &service, &database);
-    for _ in 0..in_form(1, 3) {
-        trial.goes_on().await;
-        disk.fill();
-        until_unready(&service).await;
-        stay_full().await;
-        let fault = Fault::now();
-        disk.free();
-        trial.recovers(fault).await;
-    }
-    trial.ends(&service).await;
-}
-
-#[tokio::test]
 async fn of_a_server_of_somebody_elses() {
     let Some(disk) = SmallDisk::with_room_for(NATS_DISK) else {
-        return a_full_stream().await;
+        return a_full_journal().await;
     };
     let database = TestDatabase::postgres().await;
     let mut nats = NatsServer::start_in(disk.path()).await;
     let setup = Setup::external(&nats, &database).set("stream.max_bytes", STREAM);
     let service = setup.start().await;
     let what = "disk full under nats-server (external NATS on a small tmpfs, PostgreSQL)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     for _ in 0..in_form(1, 3) {
         trial.goes_on().await;
         disk.fill();
@@ -74,21 +51,28 @@ async fn of_a_server_of_somebody_elses() {
     trial.ends(&service).await;
 }
 
-/// Where no file system can be mounted: the streams are as full as they may be, until an operator allows more.
-async fn a_full_stream() {
+/// Where no file system can be mounted: the journal may not grow any more, until an operator allows it to.
+async fn a_full_journal() {
     let database = TestDatabase::postgres().await;
     let nats = NatsServer::start().await;
-    let setup = Setup::external(&nats, &database).set("stream.max_bytes", MIB / 8);
-    let mut service = setup.start().await;
-    let what = "streams full by stream.max_bytes (external NATS, PostgreSQL)";
-    let mut trial = Trial::begin(what, &service, &database);
-    until_unready(&service).await;
-    stay_full().await;
-    let fault = Fault::now();
-    service.set("stream.max_bytes", 64 * MIB);
-    assert_eq!(service.stop().await.0, Some(0), "{}", service.log());
-    service.start_again().await;
-    trial.recovers(fault).await;
+    let service = Setup::external(&nats, &database).start().await;
+    let what = "journal full by its max_bytes (external NATS, PostgreSQL)";
+    let mut trial = Trial::begin(what, &service, &database).await;
+    let streams = service.streams().await;
+    let roomy = streams.config(DELIVERIES).await;
+    for _ in 0..in_form(1, 3) {
+        trial.goes_on().await;
+        let full = Config {
+            max_bytes: 1,
+            ..roomy.clone()
+        };
+        streams.js.update_stream(&full).await.expect("it is full");
+        until_unready(&service).await;
+        stay_full().await;
+        let fault = Fault::now();
+        streams.js.update_stream(&roomy).await.expect("it has room");
+        trial.recovers(fault).await;
+    }
     trial.ends(&service).await;
 }
 
@@ -100,7 +84,7 @@ async fn of_sqlite() {
     let database = TestDatabase::sqlite_in(disk.path());
     let service = Setup::managed(&database).start().await;
     let what = "disk full under SQLite (small tmpfs, managed NATS)";
-    let trial = Trial::begin(what, &service, &database);
+    let trial = Trial::begin(what, &service, &database).await;
     fills_up(trial, &service, &disk).await;
 }
 
@@ -118,7 +102,7 @@ async fn of_postgres() {
     let database = TestDatabase::on(&server, "TABLESPACE small").await;
     let service = Setup::managed(&database).start().await;
     let what = "disk full under PostgreSQL's tables (small tmpfs, managed NATS)";
-    let trial = Trial::begin(what, &service, &database);
+    let trial = Trial::begin(what, &service, &database).await;
     fills_up(trial, &service, &disk).await;
 }
 

@@ -23,7 +23,7 @@ async fn killed_with_a_server_of_somebody_elses_and_postgres() {
 
 async fn is_killed(what: &'static str, setup: Setup, database: &TestDatabase) {
     let mut service = setup.start().await;
-    let mut trial = Trial::begin(what, &service, database);
+    let mut trial = Trial::begin(what, &service, database).await;
     for _ in 0..in_form(2, 10) {
         trial.goes_on().await;
         let fault = Fault::now();

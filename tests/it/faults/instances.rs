@@ -15,7 +15,7 @@ async fn one_of_two() {
     let balancer = Proxy::before_any_of(&[steady.webhook(), killed.webhook()]).await;
     balancer.open();
     let what = "kill -9 of one of two igstream (external NATS, PostgreSQL)";
-    let mut trial = Trial::begin_at(balancer.url(), what, &steady, &database);
+    let mut trial = Trial::begin_at(balancer.url(), what, &steady, &database).await;
     for _ in 0..in_form(2, 10) {
         trial.goes_on().await;
         let fault = Fault::now();
@@ -36,7 +36,7 @@ async fn each_role() {
         roles.push(setup.start().await);
     }
     let what = "kill -9 of receiver, publisher, handlers apart (external NATS, PostgreSQL)";
-    let mut trial = Trial::begin(what, &roles[0], &database);
+    let mut trial = Trial::begin(what, &roles[0], &database).await;
     for _ in 0..in_form(1, 4) {
         for role in &mut roles {
             trial.goes_on().await;

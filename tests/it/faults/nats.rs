@@ -22,7 +22,7 @@ async fn killed_and_started_again_by_igstream() {
     let database = TestDatabase::sqlite().await;
     let service = Setup::managed(&database).start().await;
     let what = "kill -9 of nats-server (managed NATS, SQLite)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     for _ in 0..in_form(2, 10) {
         trial.goes_on().await;
         let fault = Fault::now();
@@ -38,7 +38,7 @@ async fn killed_and_started_again_by_somebody_else() {
     let mut nats = NatsServer::start().await;
     let service = Setup::external(&nats, &database).start().await;
     let what = "kill -9 of nats-server (external NATS, PostgreSQL)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     for _ in 0..in_form(2, 10) {
         trial.goes_on().await;
         let fault = Fault::now();
@@ -57,7 +57,7 @@ async fn frozen() {
     let setup = Setup::external(&nats, &database).set("server.accept_timeout", "2s");
     let service = setup.start().await;
     let what = "nats-server frozen by SIGSTOP (external NATS, PostgreSQL)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     trial.goes_on().await;
 
     let frozen = Instant::now();

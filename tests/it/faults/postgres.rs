@@ -18,7 +18,7 @@ async fn killed() {
     let database = TestDatabase::on(&server, "").await;
     let service = start(&database).await;
     let what = "kill -9 of PostgreSQL (managed NATS)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     for _ in 0..in_form(2, 10) {
         trial.goes_on().await;
         let fault = Fault::now();
@@ -35,7 +35,7 @@ async fn away() {
     let database = TestDatabase::on(&server, "").await;
     let service = start(&database).await;
     let what = "PostgreSQL stopped for a minute (managed NATS)";
-    let mut trial = Trial::begin(what, &service, &database);
+    let mut trial = Trial::begin(what, &service, &database).await;
     trial.goes_on().await;
     server.stop().await;
     sleep(in_form(Duration::from_secs(4), Duration::from_mins(1))).await;

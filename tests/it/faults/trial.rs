@@ -49,13 +49,13 @@ impl Fault {
 }
 
 impl<'a> Trial<'a> {
-    /// Starts the load on `service`.
-    pub fn begin(what: &'static str, service: &Service, database: &'a TestDatabase) -> Self {
-        Self::begin_at(&service.webhook(), what, service, database)
+    /// Starts the load on `service`, and returns when its first events are stored.
+    pub async fn begin(what: &'static str, service: &Service, database: &'a TestDatabase) -> Self {
+        Self::begin_at(&service.webhook(), what, service, database).await
     }
 
     /// The same by another way.
-    pub fn begin_at(
+    pub async fn begin_at(
         url: &str,
         what: &'static str,
         service: &Service,
@@ -64,15 +64,18 @@ impl<'a> Trial<'a> {
         let moments = Moments::new();
         println!("{what}: IGSTREAM_TEST_SEED={} repeats it", moments.seed);
         let rate = in_form(25, 50);
-        Self {
+        let begun = Fault::now();
+        let trial = Self {
             what,
             database,
             simulator: Simulator::start_steadily(url, service, rate, moments.seed),
             moments,
             comments: Vec::new(),
             slowest: Duration::ZERO,
-            last_fault: Instant::now(),
-        }
+            last_fault: begun.since,
+        };
+        trial.until_stored_after(begun.at).await;
+        trial
     }
 
     /// Lets the load go on for a random while: what breaks then breaks in the middle.
@@ -86,17 +89,21 @@ impl<'a> Trial<'a> {
     /// Waits until what is received after the fault is stored.
     pub async fn recovers(&mut self, fault: Fault) {
         self.last_fault = fault.since;
-        eventually("what comes after the fault is stored", async || {
-            let stored = self.stored_since(fault.at).await?;
-            (stored > 0)
-                .then_some(())
-                .ok_or_else(|| "nothing".to_owned())
-        })
-        .await;
+        self.until_stored_after(fault.at).await;
         self.slowest = self.slowest.max(fault.since.elapsed());
     }
 
-    async fn stored_since(&self, moment: DateTime<Utc>) -> Result<u64, String> {
+    async fn until_stored_after(&self, moment: DateTime<Utc>) {
+        eventually("what is received is stored", async || {
+            match self.stored_after(moment).await? {
+                0 => Err("nothing is".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    async fn stored_after(&self, moment: DateTime<Utc>) -> Result<u64, String> {
         let db = connect(self.database.url()).await;
         let db = db.map_err(|error| error.to_string())?;
         let stored = webhook_event::Entity::find()
