@@ -7,6 +7,8 @@
 //! { "v": 1, "deliveries": [ { "id": bin 16 (UUID), "received_at": int (µs since 1970, UTC),
 //!     "signature": str, "secret_id": str, "body": bin (as received) }, … ] }
 //! ```
+//!
+//! A message may hold no delivery at all: it was sent to see whether the journal takes messages again.
 
 use bytes::Bytes;
 use chrono::DateTime;

@@ -20,6 +20,7 @@
 //! | [`check`] | whether the service could start |
 //! | [`cli`] | a file a command |
 //! | [`config`] | layers, and errors that name key and origin |
+//! | [`secret`] | a text that is never printed |
 //! | [`lab`] | Instagram, played |
 
 pub mod api;
@@ -33,6 +34,7 @@ pub mod lab;
 pub mod listen;
 pub mod publisher;
 pub mod receiver;
+pub mod secret;
 pub mod service;
 pub mod store;
 pub mod stream;

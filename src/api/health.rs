@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::Durability;
 use crate::receiver;
 use crate::stream::Connection;
+use crate::stream::managed;
 use crate::supervisor::{ActorState, ActorStatus, Board};
 use crate::watch::sampler::Sampled;
 
@@ -55,6 +56,10 @@ async fn ready(State(state): State<HealthState>) -> (StatusCode, Json<Readiness>
     let connected = state.connection.is_connected();
     let checks = [
         (connected, "NATS is not connected"),
+        (
+            !state.board.is_hindered(managed::ACTOR),
+            "the nats-server does not answer, or can store nothing",
+        ),
         (
             !state.receives || state.board.is_running(receiver::NAME),
             "the journal does not acknowledge, or the receiver is not running",

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
+
+use crate::stream::managed;
 
 /// Why nothing can be written at `path`, a directory that may still have to be made.
 pub(super) fn unwritable_directory(path: &Path) -> Option<String> {
@@ -29,8 +31,7 @@ pub(super) fn unwritable_file(path: &Path) -> Option<String> {
 
 /// Bytes that are free for us where `path` is or will be made.
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
-    let room = statvfs(nearest(path)).ok()?;
-    Some(room.f_bavail.saturating_mul(room.f_frsize))
+    managed::free_bytes(&nearest(path))
 }
 
 /// The path, or the nearest above it that is there.

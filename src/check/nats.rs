@@ -6,7 +6,7 @@ use super::clock::Elsewhere;
 use super::{Finding, chain, disk, streams};
 use crate::config::{Config, NatsMode};
 use crate::service::durability::{self, ask_monitor};
-use crate::service::{AttachError, attach, managed_options, stream_settings};
+use crate::service::{AttachError, attach_running, managed_options, stream_settings};
 use crate::stream::Connection;
 use crate::stream::connection::PAYLOAD_MARGIN_BYTES;
 use crate::stream::managed::{ensure_listen_free, find_binary, running};
@@ -32,7 +32,7 @@ pub(super) async fn check(config: &Config) -> Nats {
     let monitored = monitor.as_ref().and_then(|asked| asked.as_ref().ok());
     let clock = monitored.map(|settings| Elsewhere::read(settings.now));
     let known = durability::known(config, monitor.as_ref());
-    match attach(config).await {
+    match attach_running(config).await {
         Ok(connection) => {
             findings.extend(server(config, &connection).await);
             if let Ok(topology) = Topology::new(stream_settings(config)) {
@@ -51,7 +51,7 @@ pub(super) async fn check(config: &Config) -> Nats {
             findings.push(streams::room_for_a_new_server(config));
             findings.push(streams::durability(config, &known, []));
         }
-        Err(AttachError::Connection(error)) => {
+        Err(error) => {
             findings.push(Finding::wrong(
                 NATS,
                 format!("{error}; start it, or mend nats.url"),

@@ -17,6 +17,7 @@ use super::terminal::{has_colour, printable};
 use crate::config::Config;
 use crate::instagram::types;
 use crate::service::attach;
+use crate::stream::Connection;
 use crate::stream::names::{Announcement, DEAD_LETTERS, STORED};
 use crate::stream::tail::{Start, Tail};
 
@@ -26,7 +27,8 @@ Examples:
   igstream tail --since 1h --type comment,mention --account 17841405822304914
   igstream tail --dead --json | jq .error
 
-It needs a service that runs, or ran, at the same NATS; it takes nothing from anybody, and goes on until
+It needs a service that runs, or ran, at the same NATS (a nats-server of its own that does not run is
+started for as long); it takes nothing from anybody, and goes on until
 Ctrl-C. On a terminal the types have colours, unless NO_COLOR is set.";
 
 /// The arguments of `igstream tail`.
@@ -56,18 +58,24 @@ pub async fn run(args: &TailArgs, config: &Config) -> anyhow::Result<ExitCode> {
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    tokio::select! {
-        printed = follow(args, config) => printed?,
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(ExitCode::SUCCESS)
+    let asked_to_stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let nats = attach(config).await?;
+    let printed = tokio::select! {
+        printed = follow(args, &nats) => printed,
+        () = asked_to_stop => Ok(()),
+    };
+    nats.close().await;
+    printed.map(|()| ExitCode::SUCCESS)
 }
 
-async fn follow(args: &TailArgs, config: &Config) -> anyhow::Result<()> {
-    let connection = attach(config).await?;
+async fn follow(args: &TailArgs, connection: &Connection) -> anyhow::Result<()> {
     let (stream, _) = source(args);
-    let mut tail = Tail::start(&connection, stream, subjects(args), start(args)).await?;
+    let mut tail = Tail::start(connection, stream, subjects(args), start(args)).await?;
     tracing::info!(stream, subjects = ?subjects(args), "following");
     let line = if args.json { whole } else { summary };
     let coloured = has_colour();

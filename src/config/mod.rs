@@ -7,7 +7,6 @@ mod checks;
 mod error;
 mod keys;
 mod layers;
-mod secret;
 mod secret_files;
 mod sections;
 #[cfg(test)]
@@ -23,11 +22,11 @@ use serde::Deserialize;
 
 pub use self::error::{ConfigError, Problem};
 use self::layers::Layer;
-pub use self::secret::Secret;
 pub use self::sections::{
     Accounts, Auth, Database, Durability, Handlers, Instagram, Log, LogFormat, Metrics, Nats,
     NatsMode, Privacy, Retention, Server, Stream,
 };
+pub use crate::secret::Secret;
 
 /// The whole configuration, valid.
 #[derive(Debug, Clone, Deserialize)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{
     cast::Account,
     content::Pen,
-    delivery::Expectation,
-    items::{Draft, Drafts, Moment},
+    draft::{Draft, Drafts, Moment},
+    expectation::Expectation,
     kind::{Kind, Place},
     shapes::{Comment, From, Media, Mention, StoryInsights},
 };

@@ -9,7 +9,7 @@ use super::{
     attachments::referral,
     cast::{Account, Sent},
     content::Pen,
-    items::{Draft, Drafts},
+    draft::{Draft, Drafts},
     messages::{Scene, draft, envelope, late_message},
     shapes::{Postback, Reaction, Read},
 };

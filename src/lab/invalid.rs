@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    delivery::{Delivery, Envelope, Expectation, Telling, Told, body, expecting, told},
+    delivery::{Delivery, Envelope, Telling, Told, body, expecting, told},
+    expectation::Expectation,
     malformed::malformed,
     signer::Signing,
     traffic::{Cast, Traffic},

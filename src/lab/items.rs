@@ -6,38 +6,14 @@ use super::{
     cast::Account,
     changes,
     content::Pen,
-    delivery::Expectation,
+    draft::{Draft, Drafts, Moment},
+    entry::{Head, Item},
+    expectation::Expectation,
     gestures,
     kind::{Kind, Place},
     messages, others,
     shapes::Number,
 };
-
-/// An item as it travels in an entry.
-#[derive(Debug, Clone)]
-pub struct Item {
-    /// One of the nine, or `unknown`.
-    pub event_type: &'static str,
-    /// The `event_id` it must get; none for what is `unknown`, which is told by a digest.
-    pub event_id: Option<Arc<str>>,
-    /// Where in the entry it stands.
-    pub place: Place,
-    /// What the entry says of all its items.
-    pub head: Head,
-    /// The change or messaging item itself; where the entry is the item, the rest of the entry.
-    pub json: Vec<u8>,
-}
-
-/// What an entry says of all its items.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// `entry.id`.
-    pub account: Arc<str>,
-    /// It is written as a number.
-    pub is_number: bool,
-    /// `entry.time`.
-    pub time: Number,
-}
 
 /// A new item, and what comes of it later, in another delivery.
 #[derive(Debug)]
@@ -57,30 +33,6 @@ pub struct Later {
     pub expectation: Expectation,
     /// The item.
     pub item: Item,
-}
-
-/// An item that is not yet put into an entry.
-pub(super) struct Draft {
-    /// The `event_id` it must get, if that is known.
-    pub event_id: Option<String>,
-    /// The field of a change that tells it.
-    pub field: &'static str,
-    /// Where Instagram puts it most of the time.
-    pub place: Place,
-    /// The value of a change, or the messaging item.
-    pub json: Vec<u8>,
-}
-
-/// A draft, and what comes of it later.
-pub(super) type Drafts = (Draft, Option<(Kind, Expectation, Draft)>);
-
-/// When an item happens.
-#[derive(Debug, Clone)]
-pub(super) struct Moment {
-    /// In milliseconds since 1970.
-    pub ms: u64,
-    /// The `entry.time` of an item that is told as a change.
-    pub entry_time: Number,
 }
 
 /// A new item of `kind` to `account`, that happens at `now_ms` (milliseconds since 1970).

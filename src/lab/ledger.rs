@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::delivery::{Delivery, Expectation};
+use super::{delivery::Delivery, expectation::Expectation};
 
 /// A file of one JSON object a line: one line an event sent. A delivery that has no readable item
 /// has one line whose `type` is null.

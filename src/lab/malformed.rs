@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{
     cast::Account,
     content::Pen,
-    items::{Head, Item, change_time},
+    entry::{Head, Item},
+    items::change_time,
     kind::{Kind, Place},
     shapes::Number,
 };

@@ -6,8 +6,8 @@ use super::{
     attachments::{attachments, linked, referral, reply_to_message, reply_to_story},
     cast::{Account, Person, Sent},
     content::Pen,
-    delivery::Expectation,
-    items::{Draft, Drafts},
+    draft::{Draft, Drafts},
+    expectation::Expectation,
     kind::{Kind, Place},
     shapes::{Message, MessageEdit, Messaging, Number, Party},
 };

@@ -12,6 +12,7 @@
 //! - [`cast`]: accounts, the people who write to them, and what they said before
 //! - [`content`]: ids and texts
 //! - [`shapes`], [`wire`]: Instagram's JSON, and Meta's way to escape it
+//! - [`entry`]: an item as it travels; [`expectation`]: what must become of it
 //! - [`items`]: one item of each type, by `changes`, `messages` (with `attachments`), `gestures` and
 //!   `others`; [`malformed`]: one that must end as a dead letter
 //! - [`plan`], [`traffic`]: deliveries, repeats, bursts, and what comes out of order; [`invalid`]: what must not be accepted
@@ -25,6 +26,9 @@ pub mod cast;
 mod changes;
 pub mod content;
 pub mod delivery;
+mod draft;
+pub mod entry;
+pub mod expectation;
 mod gestures;
 pub mod invalid;
 pub mod items;
@@ -44,7 +48,8 @@ pub mod summary;
 pub mod traffic;
 pub mod wire;
 
-pub use delivery::{Delivery, Expectation, Told};
+pub use delivery::{Delivery, Told};
+pub use expectation::Expectation;
 pub use kind::Kind;
 pub use ledger::Ledger;
 pub use plan::TrafficPlan;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{cast::Account, content::Pen, items::Draft, kind::Place};
+use super::{cast::Account, content::Pen, draft::Draft, kind::Place};
 
 /// What an item is about, by the key that says so in a messaging item, and the field under which
 /// a change brings it.

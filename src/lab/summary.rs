@@ -6,7 +6,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
-    delivery::{Delivery, Expectation},
+    delivery::Delivery,
+    expectation::Expectation,
     post::{Answer, Verdict},
 };
 

@@ -8,7 +8,8 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use super::{
     cast::{self, Account},
     content::Pen,
-    delivery::{Delivery, Envelope, Expectation, Telling, Told, body, expecting, told},
+    delivery::{Delivery, Envelope, Telling, Told, body, expecting, told},
+    expectation::Expectation,
     items::{Later, item},
     kind::Kind,
     plan::TrafficPlan,

@@ -24,7 +24,7 @@ use crate::journal;
 use crate::stream::Connection;
 use crate::stream::bulk::{PublishError, publish_one};
 use crate::stream::message::Outgoing;
-use crate::stream::names::{DELIVERIES, DELIVERIES_SUBJECT, MESSAGE_ID};
+use crate::stream::names::{DELIVERIES_SUBJECT, MESSAGE_ID};
 use crate::supervisor::{Board, Child};
 
 /// The actor's name.
@@ -211,9 +211,8 @@ impl Queue {
         }
         let (connection, myself) = (self.connection.clone(), myself.clone());
         tokio::spawn(async move {
-            let answers = connection.publish.get_stream(DELIVERIES).await.is_ok();
             // Refused by a receiver that is gone: the next one starts well.
-            if answers {
+            if takes_messages(&connection).await {
                 let _ = myself.cast(ReceiverMessage::Answers);
             } else {
                 myself.send_after(ASK_EVERY, || ReceiverMessage::Ask);
@@ -277,6 +276,16 @@ fn next_frame(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     frame
 }
 
+/// Whether the journal takes messages, by a message without any delivery: a server whose disk was full still tells
+/// of its streams, and stores nothing. One that is full answers, and is shown as full.
+async fn takes_messages(connection: &Connection) -> bool {
+    let Ok(empty) = pack(&[]) else {
+        return false;
+    };
+    let published = publish_one(connection, &empty).await;
+    matches!(published, Ok(()) | Err(PublishError::Full(_)))
+}
+
 /// A fresh id a message: one that is sent again is recognised, and no later
 /// message is ever taken for it.
 fn pack(frame: &[Waiting]) -> Result<Outgoing, journal::JournalError> {
@@ -297,11 +306,7 @@ async fn publish(
     deadline: Instant,
 ) -> Result<(), NotAccepted> {
     loop {
-        let error = match tokio::time::timeout_at(
-            deadline,
-            publish_one(&connection.publish, message),
-        )
-        .await
+        let error = match tokio::time::timeout_at(deadline, publish_one(connection, message)).await
         {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error @ PublishError::Full(_))) => {

@@ -25,11 +25,14 @@ pub struct TooLittle {
     mend: &'static str,
 }
 
-/// What can be learned of the server over HTTP; `None` where no `nats.monitor_url` is set.
+/// What can be learned of the server over HTTP; `None` where no `nats.monitor_url` is set, and where no server of
+/// the service's own runs.
 pub async fn ask_monitor(config: &Config) -> Option<Result<ServerSettings, String>> {
-    let url = config.nats.monitor_url.as_deref();
-    let url = url.filter(|_| config.nats.mode == NatsMode::External)?;
-    let asked = monitor::ask(url).await;
+    let url = match config.nats.mode {
+        NatsMode::External => config.nats.monitor_url.clone(),
+        NatsMode::Managed => managed::monitor_of(&config.nats.data_dir),
+    };
+    let asked = monitor::ask(&url?).await;
     Some(asked.map_err(|error| error.to_string()))
 }
 
@@ -37,8 +40,8 @@ pub async fn ask_monitor(config: &Config) -> Option<Result<ServerSettings, Strin
 #[must_use]
 pub fn known(config: &Config, monitor: Option<&Result<ServerSettings, String>>) -> Known {
     match (config.nats.mode, monitor) {
+        (_, Some(Ok(settings))) => Known::Sync(settings.sync),
         (NatsMode::Managed, _) => Known::Sync(managed::sync()),
-        (NatsMode::External, Some(Ok(settings))) => Known::Sync(settings.sync),
         (NatsMode::External, Some(Err(reason))) => Known::Unseen(reason.clone()),
         (NatsMode::External, None) => Known::Unseen("nats.monitor_url is not set".to_owned()),
     }

@@ -4,7 +4,9 @@
 //! then, when the database answers, everything behind it. Down: no new
 //! deliveries, then each actor in the order of an event's way, last NATS.
 
+mod attach;
 pub mod durability;
+mod keeper;
 mod nats;
 mod pipeline;
 
@@ -21,10 +23,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use self::attach::{AttachError, Attached, attach, attach_running};
 use self::durability::Known;
-use self::nats::NatsTokens;
+use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
-pub use self::nats::{AttachError, attach};
 use crate::api::{HealthState, health_routes};
 use crate::config::{Config, Durability, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
@@ -226,7 +228,11 @@ impl Service {
                 .unwrap_or_default(),
             body_limit: server.body_limit_bytes,
             accept_timeout: server.accept_timeout,
-            limits: Limits::new(server.max_waiting_deliveries, server.max_waiting_bytes),
+            limits: Limits::new(
+                server.max_waiting_deliveries,
+                server.max_waiting_bytes,
+                server.body_limit_bytes,
+            ),
             receiver,
             connection: self.connection.clone(),
             metrics: AcceptMetrics::new(),
@@ -386,7 +392,7 @@ async fn start_nats(
 ) -> Result<String, ServiceError> {
     let options = nats::managed_options(config);
     let data_dir = DataDir::open(&options.data_dir)?;
-    let (child, url) = nats::start(data_dir, options, board, tokens).await?;
+    let (child, url) = keeper::start(data_dir, options, board, tokens).await?;
     if supervisor.cast(SupervisorMessage::Keep(child)).is_err() {
         return Err(ServiceError::Fatal("the supervisor is gone".to_owned()));
     }

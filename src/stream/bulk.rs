@@ -9,12 +9,12 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::context::PublishErrorKind;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use tracing::debug;
 use uuid::Uuid;
 
+use super::acks::NoAnswer;
 use super::connection::Connection;
 use super::message::Outgoing;
 
@@ -26,7 +26,8 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const SMALLEST_BATCH: usize = 12;
 /// Single publishes under way at once.
 const WINDOW: usize = 256;
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an atomic batch may take to be sent and committed.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether some of the messages may have been sent before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,40 +97,46 @@ async fn publish_singly(
 ) -> Result<(), PublishError> {
     // Owned, since a borrowed one would tie this future to one lifetime.
     stream::iter(messages.to_vec())
-        .map(|message| async move { publish_one(&connection.publish, &message).await })
+        .map(|message| async move { publish_one(connection, &message).await })
         .buffer_unordered(WINDOW)
         .try_collect()
         .await
 }
 
 /// Publishes one message; one that is remembered counts as published.
-pub async fn publish_one(
-    context: &jetstream::Context,
-    message: &Outgoing,
-) -> Result<(), PublishError> {
-    let sent = context.publish_with_headers(
-        message.subject.clone(),
-        message.headers.clone(),
-        message.body.clone(),
-    );
-    let acknowledged = match sent.await {
-        Ok(acknowledgement) => acknowledgement.await,
-        Err(error) => Err(error),
-    };
-    acknowledged
-        .map(|_| ())
-        .map_err(|error| refused(&error, &message.subject))
+pub async fn publish_one(connection: &Connection, message: &Outgoing) -> Result<(), PublishError> {
+    let answer = connection.publish(message).await;
+    let answer = answer.map_err(|error| unanswered(&error, &message.subject))?;
+    match read(&answer.payload)
+        .map_err(PublishError::Unacknowledged)?
+        .error
+    {
+        None => Ok(()),
+        Some(error) if error.error_code().0 == STREAM_FULL => {
+            Err(PublishError::Full(error.to_string()))
+        }
+        Some(error) => Err(PublishError::Unacknowledged(error.to_string())),
+    }
 }
 
-fn refused(error: &jetstream::context::PublishError, subject: &str) -> PublishError {
-    let code = std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<jetstream::Error>())
-        .map(|error| error.error_code().0);
-    match (error.kind(), code) {
-        (_, Some(STREAM_FULL)) => PublishError::Full(error.to_string()),
-        (PublishErrorKind::StreamNotFound, _) => PublishError::NoStream(subject.to_owned()),
-        _ => PublishError::Unacknowledged(error.to_string()),
+fn unanswered(error: &NoAnswer, subject: &str) -> PublishError {
+    match error {
+        NoAnswer::NoStream => PublishError::NoStream(subject.to_owned()),
+        error => PublishError::Unacknowledged(error.to_string()),
     }
+}
+
+fn read(answer: &[u8]) -> Result<Answer, String> {
+    serde_json::from_slice(answer).map_err(|error| error.to_string())
+}
+
+/// What a stream answers.
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<jetstream::Error>,
+    /// How many messages of an atomic batch are stored.
+    #[serde(default, rename = "count")]
+    stored: usize,
 }
 
 /// The headers of an atomic batch. Source: NATS ADR-50.
@@ -137,40 +144,32 @@ const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 
-#[derive(Deserialize)]
-struct BatchAnswer {
-    error: Option<jetstream::Error>,
-    #[serde(default, rename = "count")]
-    stored: usize,
-}
-
 /// All of `messages` or none. The error only says why the caller has to go
 /// another way: the batch may have been stored all the same.
 async fn publish_atomically(connection: &Connection, messages: &[Outgoing]) -> Result<(), String> {
-    let client = connection.publish.client();
     let batch = Uuid::now_v7().simple().to_string();
     let Some((last, members)) = messages.split_last() else {
         return Ok(());
     };
-    for (index, message) in members.iter().enumerate() {
+    let within = |sequence: usize, message: &Outgoing| {
         let mut headers = message.headers.clone();
         headers.insert(BATCH_ID, batch.as_str());
-        headers.insert(BATCH_SEQUENCE, (index + 1).to_string());
-        let sent =
-            client.publish_with_headers(message.subject.clone(), headers, message.body.clone());
-        sent.await.map_err(|error| error.to_string())?;
-    }
-    let mut headers = last.headers.clone();
-    headers.insert(BATCH_ID, batch.as_str());
-    headers.insert(BATCH_SEQUENCE, messages.len().to_string());
-    headers.insert(BATCH_COMMIT, "1");
-    let commit = client.request_with_headers(last.subject.clone(), headers, last.body.clone());
-    let answer = tokio::time::timeout(COMMIT_TIMEOUT, commit)
+        headers.insert(BATCH_SEQUENCE, sequence.to_string());
+        headers
+    };
+    let answered = async {
+        for (message, sequence) in members.iter().zip(1..) {
+            let sent = connection.send(message, within(sequence, message));
+            sent.await.map_err(|error| error.to_string())?;
+        }
+        let mut headers = within(messages.len(), last);
+        headers.insert(BATCH_COMMIT, "1");
+        let answer = connection.publish_with(last, headers, BATCH_TIMEOUT).await;
+        read(&answer.map_err(|error| error.to_string())?.payload)
+    };
+    let answer = tokio::time::timeout(BATCH_TIMEOUT, answered)
         .await
-        .map_err(|_| "no answer to the commit in time".to_owned())?
-        .map_err(|error| error.to_string())?;
-    let answer: BatchAnswer =
-        serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
+        .map_err(|_| "the batch could not be sent in time".to_owned())??;
     match answer.error {
         Some(error) => Err(error.to_string()),
         None if answer.stored == messages.len() => Ok(()),

@@ -1,15 +1,19 @@
 //! The connection to NATS: one for what goes out, one for what comes in, so that
 //! a fat read never delays an acknowledgement.
 
+use std::future::ready;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event, connection::State};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, connection::State};
 
-/// How long a publish waits for its acknowledgement before it is sent again. In
-/// a disconnect nothing fails early, so this is how long a bounce of the server
-/// can hold it up.
+use super::acks::{Acknowledged, NoAnswer, Waits};
+use super::message::Outgoing;
+use crate::secret::Secret;
+
+/// How long a publish waits for its acknowledgement before it is sent again.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(1500);
 const API_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
@@ -51,14 +55,16 @@ pub enum ConnectionError {
         /// What the client says.
         reason: async_nats::ConnectError,
     },
+    /// It cannot be told where to send acknowledgements.
+    #[error("the NATS server takes no subscription: {0}")]
+    Subscribe(#[from] async_nats::SubscribeError),
 }
 
-/// Both clients and their `JetStream` contexts.
+/// Both clients: what goes out is acknowledged or given up, what comes in has a `JetStream` context.
 #[derive(Debug, Clone)]
 pub struct Connection {
     publishing: Client,
-    /// For what goes out: a short timeout, many at once.
-    pub publish: jetstream::Context,
+    acknowledged: Arc<Acknowledged>,
     /// For what comes in, and for the `JetStream` API.
     pub consume: jetstream::Context,
 }
@@ -84,15 +90,57 @@ impl Connection {
 
     /// Connects; the clients reconnect by themselves from then on.
     pub async fn open(options: &ConnectionOptions) -> Result<Self, ConnectionError> {
-        let publishing = connect(options, "igstream publish").await?;
-        let consuming = connect(options, "igstream consume").await?;
+        let waits = Waits::default();
+        let publishing = connect(options, "igstream publish", waits.clone()).await?;
+        let consuming = connect(options, "igstream consume", Waits::default()).await?;
         Ok(Self {
-            publish: ContextBuilder::new()
-                .timeout(PUBLISH_TIMEOUT)
-                .build(publishing.clone()),
+            acknowledged: Arc::new(Acknowledged::open(publishing.clone(), waits).await?),
             consume: ContextBuilder::new().timeout(API_TIMEOUT).build(consuming),
             publishing,
         })
+    }
+
+    /// Sends `message` to its stream, and returns what that answers, an error of its own perhaps.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: the message may be stored all the same.
+    pub async fn publish(&self, message: &Outgoing) -> Result<Message, NoAnswer> {
+        let headers = message.headers.clone();
+        self.acknowledged
+            .request(message, headers, PUBLISH_TIMEOUT)
+            .await
+    }
+
+    /// The same with other headers and another patience.
+    pub(super) async fn publish_with(
+        &self,
+        message: &Outgoing,
+        headers: HeaderMap,
+        within: Duration,
+    ) -> Result<Message, NoAnswer> {
+        self.acknowledged.request(message, headers, within).await
+    }
+
+    /// How many messages wait for their acknowledgement now.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.acknowledged.waiting()
+    }
+
+    /// Sends a message that nothing answers.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub(super) async fn send(
+        &self,
+        message: &Outgoing,
+        headers: HeaderMap,
+    ) -> Result<(), async_nats::PublishError> {
+        self.acknowledged.until_connected().await;
+        let (subject, body) = (message.subject.clone(), message.body.clone());
+        self.publishing
+            .publish_with_headers(subject, headers, body)
+            .await
     }
 
     /// The most that one message can hold, in bytes, as the server says.
@@ -117,7 +165,7 @@ impl Connection {
     /// Sends what is still on its way, acknowledgements included, and closes.
     /// What cannot be sent since NATS is away is done again at the next start.
     pub async fn close(&self) {
-        for client in [self.publish.client(), self.consume.client()] {
+        for client in [self.publishing.clone(), self.consume.client()] {
             if tokio::time::timeout(CLOSE_TIMEOUT, close(&client))
                 .await
                 .is_err()
@@ -137,13 +185,23 @@ async fn close(client: &Client) {
     }
 }
 
-async fn connect(options: &ConnectionOptions, name: &str) -> Result<Client, ConnectionError> {
+async fn connect(
+    options: &ConnectionOptions,
+    name: &str,
+    waits: Waits,
+) -> Result<Client, ConnectionError> {
     let mut connect = ConnectOptions::new()
         .name(name)
         .ping_interval(PING_INTERVAL)
         .client_capacity(8192)
         .skip_subject_validation(true)
-        .event_callback(log_event);
+        .event_callback(move |event| {
+            if event == Event::Disconnected {
+                waits.lose_all();
+            }
+            log_event(&event);
+            ready(())
+        });
     if let Some(path) = &options.credentials_file {
         connect = connect.credentials_file(path).await.map_err(|reason| {
             ConnectionError::Credentials {
@@ -167,7 +225,7 @@ async fn connect(options: &ConnectionOptions, name: &str) -> Result<Client, Conn
         })
 }
 
-async fn log_event(event: Event) {
+fn log_event(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("disconnected from NATS; trying again"),
@@ -177,9 +235,8 @@ async fn log_event(event: Event) {
 
 /// The URLs without user and password.
 fn hosts(urls: &[String]) -> String {
-    let bare = |url: &String| {
-        url.rsplit_once('@')
-            .map_or(url.clone(), |(_, host)| host.to_owned())
-    };
-    urls.iter().map(bare).collect::<Vec<_>>().join(", ")
+    let bare = urls
+        .iter()
+        .map(|url| Secret::new(url).url_without_credentials());
+    bare.collect::<Vec<_>>().join(", ")
 }

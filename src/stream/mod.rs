@@ -1,5 +1,6 @@
 //! `JetStream`: the connection, the topology, what goes out and what comes in.
 
+pub mod acks;
 pub mod announce;
 pub mod bulk;
 pub mod connection;

@@ -54,6 +54,14 @@ impl Board {
             .is_some_and(|status| status.state == ActorState::Running)
     }
 
+    /// Whether the actor is there, and does not work.
+    #[must_use]
+    pub fn is_hindered(&self, name: &str) -> bool {
+        self.lock()
+            .get(name)
+            .is_some_and(|status| status.state != ActorState::Running)
+    }
+
     /// The actor works, again or still.
     pub fn running(&self, name: &'static str) {
         self.turn(name, ActorState::Running, None);

@@ -23,7 +23,7 @@ pub use worker::{Turn, Worker, worker};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// An actor that ran so long has recovered: its next failure is its first.
-const RECOVERED_AFTER: Duration = Duration::from_mins(1);
+pub(crate) const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 
 type Start =
     Arc<dyn Fn(ActorCell) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> + Send + Sync>;
@@ -228,7 +228,8 @@ impl Children {
     }
 }
 
-fn pause_after(failures: u32) -> Duration {
+/// The pause before the next start, after so many failures in a row.
+pub(crate) fn pause_after(failures: u32) -> Duration {
     FIRST_PAUSE
         .saturating_mul(2u32.saturating_pow(failures))
         .min(LONGEST_PAUSE)

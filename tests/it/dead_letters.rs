@@ -133,3 +133,24 @@ async fn what_is_discarded_stays_so() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(said(&missing).contains(&first), "{}", said(&missing));
 }
+
+#[tokio::test]
+async fn they_can_be_sent_again_while_the_service_is_stopped() {
+    let (_database, mut service) = with_two_dead_letters().await;
+    let db = service.database().await;
+    db.execute_unprepared("DROP TRIGGER poison").await.unwrap();
+    service.stop().await;
+    let again = service.run(&["dead-letters", "retry", "--all"]).await;
+    assert!(said(&again).contains("2 sent"), "{}", said(&again));
+    assert_eq!(
+        service.nats_process(),
+        None,
+        "the nats-server that was started for the command is stopped"
+    );
+
+    service.start_again().await;
+    eventually_true("they are stored", async || {
+        comment::Entity::find().count(&db).await.unwrap() == 5
+    })
+    .await;
+}

@@ -297,3 +297,23 @@ async fn bodies_that_do_not_come() {
     );
     tried.adds_up().await;
 }
+
+#[tokio::test]
+async fn who_announces_much_and_sends_nothing_keeps_no_small_delivery_out() {
+    let database = TestDatabase::sqlite().await;
+    let mut tried = Tried::start(&database).await;
+    // Together more than may wait; "100 Continue" says that its room is taken.
+    let head = format!("{POST}\r\nContent-Length: {LIMIT}\r\nExpect: 100-continue\r\n\r\n");
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..20 {
+        let mut stream = tried.connection().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        refused += usize::from(&start == b"HTTP/1.1 503");
+        open.push(stream);
+    }
+    assert!(refused > 0, "all of them had room");
+    tried.still_takes("many that announce").await;
+    tried.adds_up().await;
+}

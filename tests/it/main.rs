@@ -4,11 +4,13 @@
 
 mod accounts;
 mod accounts_removed;
+mod acknowledgements;
 mod bad_input;
 mod check;
 mod come_again;
 mod database_away;
 mod dead_letters;
+mod documented_rows;
 mod durability;
 mod end_to_end;
 mod faults;
@@ -17,6 +19,7 @@ mod handshake;
 mod http_odd;
 mod managed_server;
 mod migrations;
+mod nats_kept;
 mod purger;
 mod roles;
 mod send;

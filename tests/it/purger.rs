@@ -37,7 +37,7 @@ async fn streams() -> (NatsServer, Connection, Topology) {
 async fn publish(connection: &Connection, event_type: &str, messages: usize) {
     for _ in 0..messages {
         let subject = Announcement::Event.subject(event_type, "1");
-        let acknowledged = connection.publish.publish(subject, "{}".into()).await;
+        let acknowledged = connection.consume.publish(subject, "{}".into()).await;
         acknowledged.unwrap().await.unwrap();
     }
 }

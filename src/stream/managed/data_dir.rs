@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::statvfs;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -51,6 +52,8 @@ pub(super) struct Slot {
 pub(super) struct Record {
     pub(super) pid: u32,
     pub(super) url: String,
+    /// Where it tells of itself over HTTP.
+    pub(super) monitor: String,
 }
 
 impl DataDir {
@@ -80,6 +83,12 @@ impl DataDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Bytes that are free for us on its disk; `None` where the system does not tell.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        free_bytes(&self.path)
     }
 
     pub(super) fn claim(&self) -> Result<OwnedMutexGuard<Slot>, ManagedError> {
@@ -128,8 +137,31 @@ impl DataDir {
 /// yet. Takes no lock that would keep a server from starting.
 #[must_use]
 pub fn running(data_dir: &Path) -> Option<String> {
-    let record: Record = serde_json::from_slice(&fs::read(record_path(data_dir)).ok()?).ok()?;
-    lock::server_lives(data_dir).then_some(record.url)
+    Some(recorded(data_dir)?.url)
+}
+
+/// The URL of the monitor of the server that runs on `data_dir`; `None` as for [`running`].
+#[must_use]
+pub fn monitor_of(data_dir: &Path) -> Option<String> {
+    Some(recorded(data_dir)?.monitor)
+}
+
+fn recorded(data_dir: &Path) -> Option<Record> {
+    let record = serde_json::from_slice(&fs::read(record_path(data_dir)).ok()?).ok()?;
+    lock::server_lives(data_dir).then_some(record)
+}
+
+/// Bytes that are free for us on the disk of a path that is there; `None` where the system does not tell.
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let room = statvfs(path).ok()?;
+    Some(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+/// Whether a server ever ran on `data_dir`.
+#[must_use]
+pub fn has_stored(data_dir: &Path) -> bool {
+    data_dir.join("jetstream").is_dir()
 }
 
 fn record_path(data_dir: &Path) -> PathBuf {

@@ -94,6 +94,9 @@ pub enum ManagedError {
         /// Its log.
         log: PathBuf,
     },
+    /// There is no client to look at it with.
+    #[error("no HTTP client for the nats-server's monitor: {0}")]
+    NoClient(#[from] reqwest::Error),
     /// A file or process of ours failed us.
     #[error("could not {doing} {}", path.display())]
     Io {

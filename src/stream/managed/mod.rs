@@ -12,17 +12,23 @@
 mod binary;
 mod data_dir;
 mod error;
+mod health;
 mod listen;
 mod lock;
 mod log;
+mod ready;
 mod server;
 
 use std::path::PathBuf;
 
 pub use binary::Binary;
-pub use data_dir::{DataDir, running, sync};
+pub use data_dir::{DataDir, free_bytes, has_stored, monitor_of, running, sync};
 pub use error::ManagedError;
+pub use health::{Look, Looker, Verdict, Vigil};
 pub use server::{Exit, ManagedServer};
+
+/// The name of the actor that keeps it running, as in `/readyz` and in labels.
+pub const ACTOR: &str = "nats-server";
 
 /// What a managed server needs to know; the configuration's `nats.*`.
 #[derive(Debug, Clone)]

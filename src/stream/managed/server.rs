@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt,
-    fs::{self, File},
+    fs::File,
     io,
     path::Path,
     process::{ExitStatus, Stdio},
@@ -10,13 +10,10 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpStream,
     process::{Child, Command},
     sync::OwnedMutexGuard,
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 
 use super::{
@@ -25,14 +22,10 @@ use super::{
     listen::Listen,
     lock,
     log::RunLog,
+    ready::{Listening, until_ready},
 };
 
-/// A server reads its streams before it listens: seconds for millions of messages, minutes if it must rebuild an index.
-const STARTS_WITHIN: Duration = Duration::from_mins(10);
-const SAYS_SO_EVERY: Duration = Duration::from_secs(10);
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The igstream environment holds secrets; the server gets only what the Go runtime is tuned by.
 const PASSED_ON: [&str; 4] = ["GOGC", "GOMAXPROCS", "GOMEMLIMIT", "TZ"];
@@ -43,6 +36,7 @@ const PASSED_ON: [&str; 4] = ["GOGC", "GOMAXPROCS", "GOMEMLIMIT", "TZ"];
 pub struct ManagedServer {
     child: Child,
     url: String,
+    monitor: String,
     log: RunLog,
     data_dir: DataDir,
     _slot: OwnedMutexGuard<Slot>,
@@ -94,19 +88,21 @@ impl ManagedServer {
 
         let log = RunLog::begin(data_dir.path());
         let mut child = spawn(&binary.path, data_dir, &listen, &log, lock)?;
-        let port = until_ready(&mut child, data_dir, &listen, &log).await?;
+        let Listening { port, monitor } = until_ready(&mut child, data_dir, &listen, &log).await?;
         slot.chosen_port = Some(port);
         let url = format!("nats://{}", listen.reached_at(port));
         if let Some(pid) = child.id() {
             data_dir.record(&Record {
                 pid,
                 url: url.clone(),
+                monitor: monitor.clone(),
             })?;
         }
         tracing::info!(%url, pid = child.id(), data_dir = %data_dir.path().display(), "nats-server runs");
         Ok(Self {
             child,
             url,
+            monitor,
             log,
             data_dir: data_dir.clone(),
             _slot: slot,
@@ -117,6 +113,12 @@ impl ManagedServer {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it tells of itself over HTTP, on this machine only.
+    #[must_use]
+    pub fn monitor(&self) -> &str {
+        &self.monitor
     }
 
     /// Its process id; `None` once it has ended and [`wait`](Self::wait) has seen it.
@@ -140,10 +142,24 @@ impl ManagedServer {
     /// Ends it and waits until it is gone: asked first, killed after ten seconds.
     pub async fn stop(mut self) -> Exit {
         terminate(&self.child);
-        let status = match timeout(STOPS_WITHIN, self.child.wait()).await {
-            Ok(status) => status,
-            Err(_) => kill(&mut self.child).await,
+        let stopped = timeout(STOPS_WITHIN, self.child.wait()).await;
+        let Ok(status) = stopped else {
+            tracing::warn!(
+                seconds = STOPS_WITHIN.as_secs(),
+                "nats-server did not stop when asked; killing it"
+            );
+            return self.kill().await;
         };
+        self.ended(status)
+    }
+
+    /// Ends one that does not listen to reason, and waits until it is gone: as long as its disk holds it up.
+    pub async fn kill(mut self) -> Exit {
+        let status = kill(&mut self.child).await;
+        self.ended(status)
+    }
+
+    fn ended(&self, status: io::Result<ExitStatus>) -> Exit {
         if let Err(error) = self.data_dir.forget() {
             tracing::warn!(%error, "the record of the stopped nats-server stays");
         }
@@ -203,83 +219,6 @@ fn spawn(
         .map_err(ManagedError::io("start", binary))
 }
 
-/// Returns the port it listens on.
-async fn until_ready(
-    child: &mut Child,
-    data_dir: &DataDir,
-    listen: &Listen,
-    log: &RunLog,
-) -> Result<u16, ManagedError> {
-    let ports = data_dir.ports();
-    tokio::select! {
-        status = child.wait() => Err(ended_early(exit(status, log), listen)),
-        port = answering_port(&ports, listen) => Ok(port),
-        () = sleep(STARTS_WITHIN) => {
-            Err(ManagedError::NoAnswer { seconds: STARTS_WITHIN.as_secs(), log: log.log.clone() })
-        }
-    }
-}
-
-fn ended_early(exit: Exit, listen: &Listen) -> ManagedError {
-    // Somebody took the place between our look and the server's.
-    if exit.log_tail.contains("address already in use") {
-        return ManagedError::PortTaken {
-            address: listen.address(listen.port.unwrap_or(0)),
-        };
-    }
-    ManagedError::Ended(exit)
-}
-
-async fn answering_port(ports: &Path, listen: &Listen) -> u16 {
-    let started = Instant::now();
-    let mut says_so = started + SAYS_SO_EVERY;
-    loop {
-        if let Some(port) = listening_port(ports)
-            && answers(&listen.reached_at(port)).await
-        {
-            return port;
-        }
-        if Instant::now() >= says_so {
-            says_so += SAYS_SO_EVERY;
-            let seconds = started.elapsed().as_secs();
-            tracing::info!(seconds, "nats-server is still reading its streams");
-        }
-        sleep(LOOK_EVERY).await;
-    }
-}
-
-/// From the file that the server writes once it listens, `{"nats":["nats://127.0.0.1:4222"]}`.
-fn listening_port(ports: &Path) -> Option<u16> {
-    #[derive(Deserialize)]
-    struct Ports {
-        nats: Vec<String>,
-    }
-    let file = fs::read_dir(ports)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| is_ports_file(path))?;
-    let ports: Ports = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    ports.nats.first()?.rsplit_once(':')?.1.parse().ok()
-}
-
-fn is_ports_file(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == "ports")
-}
-
-/// Whether a nats-server with `JetStream` greets there.
-async fn answers(address: &str) -> bool {
-    let greeting = async {
-        let mut line = String::new();
-        BufReader::new(TcpStream::connect(address).await?)
-            .read_line(&mut line)
-            .await?;
-        io::Result::Ok(line)
-    };
-    let greeting = timeout(ANSWERS_WITHIN, greeting).await;
-    matches!(greeting, Ok(Ok(line)) if line.starts_with("INFO ") && line.contains("\"jetstream\":true"))
-}
-
 fn terminate(child: &Child) {
     let pid = child
         .id()
@@ -292,39 +231,14 @@ fn terminate(child: &Child) {
 }
 
 async fn kill(child: &mut Child) -> io::Result<ExitStatus> {
-    tracing::warn!(
-        seconds = STOPS_WITHIN.as_secs(),
-        "nats-server did not stop when asked; killing it"
-    );
     child.start_kill()?;
     child.wait().await
 }
 
-fn exit(status: io::Result<ExitStatus>, log: &RunLog) -> Exit {
+pub(super) fn exit(status: io::Result<ExitStatus>, log: &RunLog) -> Exit {
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     Exit {
         status,
         log_tail: log.tail(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_server_that_loses_the_race_for_its_port_says_which() {
-        let log_tail = "[FTL] Error listening on port: 127.0.0.1:4222, \
-                        \"listen tcp 127.0.0.1:4222: bind: address already in use\"";
-        let exit = Exit {
-            status: "exit status: 1".to_owned(),
-            log_tail: log_tail.to_owned(),
-        };
-        let error = ended_early(exit, &Listen::parse("127.0.0.1:4222").unwrap());
-        assert!(
-            matches!(&error, ManagedError::PortTaken { address } if address == "127.0.0.1:4222"),
-            "{error}"
-        );
     }
 }

@@ -9,6 +9,7 @@ pub mod fixtures;
 pub mod http;
 pub mod metrics;
 pub mod nats;
+pub mod nats_proxy;
 pub mod payloads;
 pub mod ports;
 pub mod postgres;
@@ -19,6 +20,7 @@ pub mod schema_dump;
 pub mod service;
 pub mod setup;
 pub mod simulator;
+pub mod small_disk;
 
 /// Every test twice, given an empty `TestDatabase`: of `PostgreSQL` and of `SQLite`.
 macro_rules! on_both {

@@ -223,7 +223,7 @@ impl Service {
 
     /// The process of its own nats-server, while one runs.
     pub fn nats_process(&self) -> Option<u32> {
-        servers_on(&self.setup.data_dir()).next()
+        servers_on(Path::new(self.setting("nats.data_dir"))).next()
     }
 
     pub fn process_id(&self) -> u32 {
@@ -283,7 +283,7 @@ pub fn signal_process(process: u32, signal: Signal) {
 }
 
 /// The nats-servers that store in this directory of igstream's; never more than one.
-fn servers_on(data_dir: &Path) -> impl Iterator<Item = u32> {
+pub fn servers_on(data_dir: &Path) -> impl Iterator<Item = u32> {
     let data_dir = data_dir
         .canonicalize()
         .unwrap_or_else(|_| data_dir.to_owned());
