@@ -11,23 +11,50 @@ use super::{
     trial::{Fault, Trial},
 };
 use crate::support::{
-    disk::{ONLY_ROOT, SmallDisk},
     eventually::eventually,
     nats::NatsServer,
     postgres::{TestDatabase, run},
     postgres_server::PostgresServer,
     service::Service,
     setup::Setup,
+    small_disk::SmallDisk,
 };
 
-const MIB: u64 = 1024 * 1024;
-/// Room for what igstream's streams reserve, and more.
-const NATS_DISK: u64 = 96 * MIB;
-const STREAM: u64 = 8 * MIB;
+/// In MiB: room for what igstream's streams reserve, and more.
+const NATS_DISK: u32 = 96;
+/// In MiB.
+const DATABASE_DISK: u32 = 48;
+/// What one stream reserves, in bytes.
+const STREAM: u64 = 8 * 1024 * 1024;
+
+#[tokio::test]
+async fn of_a_server_of_its_own() {
+    let Some(disk) = SmallDisk::mount(NATS_DISK) else {
+        return;
+    };
+    let database = TestDatabase::sqlite().await;
+    let service = Setup::managed(&database)
+        .set("nats.data_dir", disk.path().display())
+        .set("stream.max_bytes", STREAM)
+        .start()
+        .await;
+    let what = "disk full under nats-server (managed NATS on a small tmpfs, SQLite)";
+    let mut trial = Trial::begin(what, &service, &database).await;
+    for _ in 0..in_form(1, 3) {
+        trial.goes_on().await;
+        disk.fill();
+        until_unready(&service).await;
+        stay_full().await;
+        let fault = Fault::now();
+        disk.make_room();
+        trial.recovers(fault).await;
+    }
+    trial.ends(&service).await;
+}
 
 #[tokio::test]
 async fn of_a_server_of_somebody_elses() {
-    let Some(disk) = SmallDisk::with_room_for(NATS_DISK) else {
+    let Some(disk) = SmallDisk::mount(NATS_DISK) else {
         return a_full_journal().await;
     };
     let database = TestDatabase::postgres().await;
@@ -41,7 +68,7 @@ async fn of_a_server_of_somebody_elses() {
         disk.fill();
         until_unready(&service).await;
         stay_full().await;
-        disk.free();
+        disk.make_room();
         let fault = Fault::now();
         // It does not find out by itself that there is room again.
         nats.stop().await;
@@ -78,8 +105,8 @@ async fn a_full_journal() {
 
 #[tokio::test]
 async fn of_sqlite() {
-    let Some(disk) = SmallDisk::with_room_for(48 * MIB) else {
-        return println!("passed over: {ONLY_ROOT}");
+    let Some(disk) = SmallDisk::mount(DATABASE_DISK) else {
+        return;
     };
     let database = TestDatabase::sqlite_in(disk.path());
     let service = Setup::managed(&database).start().await;
@@ -91,8 +118,8 @@ async fn of_sqlite() {
 /// The tables' disk: one that is full under the write-ahead log ends the server, as if it were killed.
 #[tokio::test]
 async fn of_postgres() {
-    let Some(disk) = SmallDisk::with_room_for(48 * MIB) else {
-        return println!("passed over: {ONLY_ROOT}");
+    let Some(disk) = SmallDisk::mount(DATABASE_DISK) else {
+        return;
     };
     let server = PostgresServer::start().await;
     let user = server.user().expect("root runs it as somebody else");
@@ -113,7 +140,7 @@ async fn fills_up(mut trial: Trial<'_>, service: &Service, disk: &SmallDisk) {
         until_a_handler_waits(service).await;
         stay_full().await;
         let fault = Fault::now();
-        disk.free();
+        disk.make_room();
         trial.recovers(fault).await;
     }
     let refused = service.metrics().await.deliveries("unavailable");

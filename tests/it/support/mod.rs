@@ -3,7 +3,6 @@
 pub mod books;
 pub mod cluster;
 pub mod deliveries;
-pub mod disk;
 pub mod eventually;
 pub mod fixtures;
 pub mod http;
