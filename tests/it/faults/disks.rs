@@ -20,22 +20,28 @@ use crate::support::{
     small_disk::SmallDisk,
 };
 
-/// In MiB: room for what igstream's streams reserve, and more.
-const NATS_DISK: u32 = 96;
 /// In MiB.
 const DATABASE_DISK: u32 = 48;
-/// What one stream reserves, in bytes.
-const STREAM: u64 = 8 * 1024 * 1024;
+
+/// In MiB: room for what igstream's streams reserve, and more.
+fn nats_disk() -> u32 {
+    in_form(96, 512)
+}
+
+/// What one stream reserves, in bytes: it must not be full before the disk is.
+fn stream_bytes() -> u64 {
+    in_form(8, 64) * 1024 * 1024
+}
 
 #[tokio::test]
 async fn of_a_server_of_its_own() {
-    let Some(disk) = SmallDisk::mount(NATS_DISK) else {
+    let Some(disk) = SmallDisk::mount(nats_disk()) else {
         return;
     };
     let database = TestDatabase::sqlite().await;
     let service = Setup::managed(&database)
         .set("nats.data_dir", disk.path().display())
-        .set("stream.max_bytes", STREAM)
+        .set("stream.max_bytes", stream_bytes())
         .start()
         .await;
     let what = "disk full under nats-server (managed NATS on a small tmpfs, SQLite)";
@@ -54,12 +60,12 @@ async fn of_a_server_of_its_own() {
 
 #[tokio::test]
 async fn of_a_server_of_somebody_elses() {
-    let Some(disk) = SmallDisk::mount(NATS_DISK) else {
+    let Some(disk) = SmallDisk::mount(nats_disk()) else {
         return a_full_journal().await;
     };
     let database = TestDatabase::postgres().await;
     let mut nats = NatsServer::start_in(disk.path()).await;
-    let setup = Setup::external(&nats, &database).set("stream.max_bytes", STREAM);
+    let setup = Setup::external(&nats, &database).set("stream.max_bytes", stream_bytes());
     let service = setup.start().await;
     let what = "disk full under nats-server (external NATS on a small tmpfs, PostgreSQL)";
     let mut trial = Trial::begin(what, &service, &database).await;
