@@ -59,13 +59,14 @@ struct Packed<'a> {
 }
 
 #[derive(Deserialize)]
-struct Unpacked {
+struct Unpacked<'a> {
     #[serde(with = "serde_bytes")]
     id: [u8; 16],
     received_at: i64,
     signature: String,
     secret_id: String,
-    body: serde_bytes::ByteBuf,
+    #[serde(with = "serde_bytes", borrow)]
+    body: &'a [u8],
 }
 
 /// About how many bytes `delivery` takes in a message: never fewer than it does.
@@ -90,8 +91,9 @@ pub fn pack<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Result<By
     Ok(Bytes::from(rmp_serde::to_vec_named(&frame)?))
 }
 
-/// Takes a message apart into its deliveries.
-pub fn unpack(message: &[u8]) -> Result<Vec<Delivery>, JournalError> {
+/// Takes a message apart into its deliveries, whose bodies are parts of it: as
+/// long as one of them is there, all of the message is.
+pub fn unpack(message: &Bytes) -> Result<Vec<Delivery>, JournalError> {
     #[derive(Deserialize)]
     struct Head {
         v: u8,
@@ -100,18 +102,21 @@ pub fn unpack(message: &[u8]) -> Result<Vec<Delivery>, JournalError> {
     if v != VERSION {
         return Err(JournalError::Version(v));
     }
-    let frame: Frame<Unpacked> = rmp_serde::from_slice(message)?;
-    frame.deliveries.into_iter().map(delivery).collect()
+    let frame: Frame<Unpacked<'_>> = rmp_serde::from_slice(message)?;
+    let deliveries = frame.deliveries.into_iter();
+    deliveries
+        .map(|unpacked| delivery(message, unpacked))
+        .collect()
 }
 
-fn delivery(unpacked: Unpacked) -> Result<Delivery, JournalError> {
+fn delivery(message: &Bytes, unpacked: Unpacked<'_>) -> Result<Delivery, JournalError> {
     Ok(Delivery {
         id: Uuid::from_bytes(unpacked.id),
         received_at: DateTime::from_timestamp_micros(unpacked.received_at)
             .ok_or(JournalError::Time(unpacked.received_at))?,
         signature: unpacked.signature,
         secret_id: unpacked.secret_id,
-        body: Bytes::from(unpacked.body.into_vec()),
+        body: message.slice_ref(unpacked.body),
     })
 }
 
@@ -141,13 +146,13 @@ mod tests {
     #[test]
     fn what_is_not_a_frame_is_an_error() {
         assert!(matches!(
-            unpack(b"nonsense"),
+            unpack(&Bytes::from_static(b"nonsense")),
             Err(JournalError::Unreadable(_))
         ));
         let later =
             rmp_serde::to_vec_named(&serde_json::json!({"v": 9, "deliveries": []})).unwrap();
         assert!(matches!(
-            unpack(&later),
+            unpack(&later.into()),
             Err(JournalError::Version(9) | JournalError::Unreadable(_))
         ));
     }

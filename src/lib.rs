@@ -15,6 +15,7 @@
 //! | [`supervisor`] | who runs, who failed, when it is tried again |
 //! | [`watch`] | what is sampled each second: depths, ages, sizes |
 //! | [`telemetry`] | names of metrics, their listener, the log |
+//! | [`replay`] | stored events are processed again, from the log or the journal |
 //! | [`service`] | puts it all together, and takes it down again |
 //! | [`api`] | what operators ask over HTTP |
 //! | [`check`] | whether the service could start |
@@ -27,6 +28,8 @@ pub mod api;
 pub mod check;
 pub mod cli;
 pub mod config;
+#[cfg(debug_assertions)]
+mod fault;
 pub mod handlers;
 pub mod instagram;
 pub mod journal;
@@ -34,6 +37,7 @@ pub mod lab;
 pub mod listen;
 pub mod publisher;
 pub mod receiver;
+pub mod replay;
 pub mod secret;
 pub mod service;
 pub mod store;

@@ -7,7 +7,7 @@ use igstream::journal::{pack, unpack, weight};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|message: &[u8]| {
-    let Ok(deliveries) = unpack(message) else {
+    let Ok(deliveries) = unpack(&message.to_vec().into()) else {
         return;
     };
     let packed = pack(&deliveries).expect("what was read can be written");

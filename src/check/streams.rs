@@ -23,20 +23,19 @@ pub(super) async fn check(
     known: &Known,
     room: Option<i64>,
 ) -> Vec<Finding> {
-    let wanted = config.stream.max_bytes;
     let (mut findings, mut storage) = (Vec::new(), Vec::new());
-    let mut absent = 0;
-    let mut smaller = Vec::new();
+    let (mut absent, mut smaller) = (Vec::new(), Vec::new());
     for name in topology.stream_names() {
+        let wanted = topology.max_bytes(name).unwrap_or_default();
         match topology.look(&connection.consume, name).await {
             Ok(look) => {
                 findings.push(stream(name, &look));
                 match look {
-                    Look::Absent => absent += 1,
+                    Look::Absent => absent.push(wanted),
                     Look::Present { config, .. } | Look::Unusable { config, .. } => {
                         storage.push((name, config.storage));
                         if config.max_bytes < wanted {
-                            smaller.push((name, config.max_bytes));
+                            smaller.push((name, config.max_bytes, wanted));
                         }
                     }
                 }
@@ -46,7 +45,8 @@ pub(super) async fn check(
     }
     let account = account_room(connection).await;
     let room = [room, account].into_iter().flatten().min();
-    findings.push(room_for(wanted, absent, &smaller, room));
+    let wanted = config.stream.max_bytes;
+    findings.push(room_for(wanted, &absent, &smaller, room));
     findings.push(durability(config, known, storage));
     findings
 }
@@ -80,12 +80,21 @@ async fn account_room(connection: &Connection) -> Option<i64> {
     Some(limit.saturating_sub(i64::try_from(used).unwrap_or(i64::MAX)))
 }
 
-fn room_for(wanted: i64, absent: i64, smaller: &[(&str, i64)], room: Option<i64>) -> Finding {
-    let missing: i64 = smaller.iter().map(|(_, bytes)| wanted - bytes).sum();
-    let needed = wanted.saturating_mul(absent).saturating_add(missing);
-    let least = SMALLEST_STREAM_BYTES.min(wanted).saturating_mul(absent);
+/// `wanted` is `stream.max_bytes`; `absent` what each stream wants that is not there, `smaller` the name of each
+/// that is smaller than it should be, what it has and what it wants.
+fn room_for(
+    wanted: i64,
+    absent: &[i64],
+    smaller: &[(&str, i64, i64)],
+    room: Option<i64>,
+) -> Finding {
+    let sum = |bytes: &mut dyn Iterator<Item = i64>| bytes.fold(0, i64::saturating_add);
+    let missing = smaller.iter().map(|(_, has, wants)| wants - has);
+    let needed = sum(&mut absent.iter().copied().chain(missing));
+    let least = sum(&mut absent.iter().map(|wants| SMALLEST_STREAM_BYTES.min(*wants)));
     match room {
         Some(room) if room < least => {
+            let absent = absent.len();
             let found = format!(
                 "the server can reserve {room} bytes more, and {absent} stream(s) need {least} at least: free its disk or raise its limits"
             );
@@ -100,7 +109,7 @@ fn room_for(wanted: i64, absent: i64, smaller: &[(&str, i64)], room: Option<i64>
         None if !smaller.is_empty() => {
             let streams: Vec<_> = smaller
                 .iter()
-                .map(|(name, bytes)| format!("{name} has {bytes} bytes"))
+                .map(|(name, bytes, _)| format!("{name} has {bytes} bytes"))
                 .collect();
             let found = format!(
                 "{} of {wanted}: the server had no room for more; free its disk, or lower stream.max_bytes",
@@ -120,16 +129,19 @@ fn room_for(wanted: i64, absent: i64, smaller: &[(&str, i64)], room: Option<i64>
 /// reserve three quarters of what is free on its disk.
 pub(super) fn room_for_a_new_server(config: &Config) -> Finding {
     let data_dir = managed_options(config).data_dir;
-    let streams = Topology::new(stream_settings(config)).map_or(0, |topology| {
-        i64::try_from(topology.stream_names().count()).unwrap_or(0)
+    let streams = Topology::new(stream_settings(config)).map_or(Vec::new(), |topology| {
+        let names = topology.stream_names();
+        names
+            .filter_map(|name| topology.max_bytes(name).ok())
+            .collect()
     });
     let free =
         disk::free_bytes(&data_dir).map(|free| i64::try_from(free / 4 * 3).unwrap_or(i64::MAX));
     if data_dir.join("jetstream").exists() {
         // What its streams hold is in no figure of ours.
-        return room_for(config.stream.max_bytes, 0, &[], free);
+        return room_for(config.stream.max_bytes, &[], &[], free);
     }
-    room_for(config.stream.max_bytes, streams, &[], free)
+    room_for(config.stream.max_bytes, &streams, &[], free)
 }
 
 /// What a 200 means, against what it must mean.
@@ -175,12 +187,12 @@ mod tests {
             (5, &[], Some(20 * GIB), State::Note),
             (5, &[], Some(GIB / 8), State::Wrong),
             (0, &[], Some(0), State::Good),
-            (0, &[("S", GIB)], Some(GIB), State::Note),
-            (0, &[("S", GIB)], None, State::Note),
-            (0, &[("S", GIB)], Some(20 * GIB), State::Good),
+            (0, &[("S", GIB, 10 * GIB)], Some(GIB), State::Note),
+            (0, &[("S", GIB, 10 * GIB)], None, State::Note),
+            (0, &[("S", GIB, 10 * GIB)], Some(20 * GIB), State::Good),
             (5, &[], None, State::Good),
         ] {
-            let finding = room_for(10 * GIB, absent, smaller, room);
+            let finding = room_for(10 * GIB, &vec![10 * GIB; absent], smaller, room);
             assert_eq!(finding.state, state, "{finding:?}");
         }
     }

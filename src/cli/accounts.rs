@@ -1,19 +1,26 @@
 //! `igstream accounts`: the accounts whose traffic is expected.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use serde_json::json;
+use entity::client_account;
+use entity::erased_account::Model as Tombstone;
+use serde_json::{Value, json};
 
+use super::erase;
+use crate::config::Config;
 use crate::instagram::identity::column_id;
+use crate::instagram::time::canonical;
 use crate::store::Store;
 use crate::store::accounts::{Added, Removed};
 
 /// The arguments of `igstream accounts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  igstream accounts add 17841405822304914 --username shop\n  igstream accounts list --json\n  igstream accounts remove 17841405822304914"
+    after_help = "Examples:\n  igstream accounts add 17841405822304914 --username shop\n  igstream accounts list --json\n  igstream accounts remove 17841405822304914\n  igstream accounts remove 17841405822304914 --erase"
 )]
 pub struct AccountsArgs {
     #[command(subcommand)]
@@ -32,14 +39,20 @@ enum Command {
         #[arg(long)]
         username: Option<String>,
     },
-    /// Expect nothing more of an account; what was stored of it stays
+    /// Expect nothing more of an account; what was stored of it stays, unless it is erased
     #[command(after_help = REMOVE_HELP)]
     Remove {
         /// The professional account's id, as in `accounts list`
         #[arg(value_parser = account_id)]
         ig_account_id: String,
+        /// Delete its rows, and its messages in every stream but the journal, for good
+        #[arg(long)]
+        erase: bool,
+        /// Yes, delete them: nobody is asked
+        #[arg(long, requires = "erase")]
+        yes: bool,
     },
-    /// Every account
+    /// Every account, and those that are being erased
     #[command(after_help = "Example:\n  igstream accounts list --json")]
     List {
         /// As JSON
@@ -49,16 +62,26 @@ enum Command {
 }
 
 const REMOVE_HELP: &str = "\
-Example:
+Examples:
   igstream accounts remove 17841405822304914
+  igstream accounts remove 17841405822304914 --erase
 
-Nothing is deleted. What comes of the account from now on is kept as unassigned, also with
-accounts.auto_register, and is processed once the account is added again.";
+Without --erase nothing is deleted. What comes of the account from now on is kept as unassigned, also
+with accounts.auto_register, and is processed once the account is added again.
+
+With --erase all that came of it up to now is deleted: rows, and messages in every stream but the
+journal, which keeps them, packed among others', until stream.keep_days are over. It says first what
+that is, and asks. Stopped half way, the running service goes on with it.";
 
 /// Runs the command.
-pub async fn run(args: &AccountsArgs, store: &Store) -> anyhow::Result<ExitCode> {
+pub async fn run(args: &AccountsArgs, config: &Config, store: &Store) -> anyhow::Result<ExitCode> {
     match &args.command {
-        Command::Remove { ig_account_id } => return remove(store, ig_account_id).await,
+        Command::Remove {
+            ig_account_id,
+            erase: true,
+            yes,
+        } => return erase::run(ig_account_id, *yes, config, store).await,
+        Command::Remove { ig_account_id, .. } => return remove(store, ig_account_id).await,
         Command::Add {
             ig_account_id,
             username,
@@ -87,6 +110,11 @@ async fn add(store: &Store, ig_account_id: &str, username: Option<&str>) -> anyh
         Added::New => "added",
         Added::Again => "added again: what waited for it is processed",
         Added::Already => "is there already",
+        Added::BeingErased(since) => bail!(
+            "account {ig_account_id} is being erased, since {}: add it when that is finished; \
+             `igstream accounts list` shows it until then",
+            canonical(since)
+        ),
     };
     println!("account {ig_account_id} {became}");
     Ok(())
@@ -98,47 +126,107 @@ async fn remove(store: &Store, ig_account_id: &str) -> anyhow::Result<ExitCode> 
             "account {ig_account_id} removed: its rows stay, and what comes of it is kept as unassigned"
         ),
         Removed::Before => println!("account {ig_account_id} is removed already"),
-        Removed::Unknown => {
-            eprintln!(
-                "igstream: no account {ig_account_id}: `igstream accounts list` shows those there are"
-            );
-            return Ok(ExitCode::FAILURE);
-        }
+        Removed::Unknown => match store.tombstone(ig_account_id).await? {
+            Some(tombstone) => println!(
+                "account {ig_account_id} is removed already: it was erased at {}",
+                canonical(tombstone.erased_at)
+            ),
+            None => return Ok(unknown(ig_account_id)),
+        },
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// There is neither such an account nor anything of it.
+pub(super) fn unknown(ig_account_id: &str) -> ExitCode {
+    eprintln!(
+        "igstream: no account {ig_account_id}: `igstream accounts list` shows those there are"
+    );
+    ExitCode::FAILURE
+}
+
+/// An account, or one that is being erased and may have no row any more.
+struct Listed {
+    ig_account_id: String,
+    account: Option<client_account::Model>,
+    erasure: Option<Tombstone>,
+}
+
 async fn list(store: &Store, as_json: bool) -> anyhow::Result<()> {
-    let accounts = store.accounts().await?;
+    let listed = listed(store.accounts().await?, store.erasures().await?);
     if as_json {
-        let rows: Vec<_> = accounts
-            .iter()
-            .map(|account| {
-                json!({
-                    "id": account.id,
-                    "instagram_business_account_id": account.instagram_business_account_id,
-                    "username": account.username,
-                    "active": account.active,
-                    "created_at": account.created_at,
-                })
-            })
-            .collect();
+        let rows: Vec<_> = listed.iter().map(Listed::json).collect();
         println!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(["Instagram id", "username", "active", "id"]);
-    for account in accounts {
-        let username = account.username.unwrap_or_default();
-        table.add_row([
-            account.instagram_business_account_id,
-            username,
-            account.active.to_string(),
-            account.id.to_string(),
-        ]);
+    table.load_style(presets::NOTHING).set_header([
+        "Instagram id",
+        "username",
+        "active",
+        "id",
+        "being erased since",
+    ]);
+    for one in &listed {
+        table.add_row(one.cells());
     }
     println!("{}", table.trim_fmt());
     Ok(())
+}
+
+fn listed(accounts: Vec<client_account::Model>, erasures: Vec<Tombstone>) -> Vec<Listed> {
+    let mut listed: BTreeMap<String, Listed> = accounts
+        .into_iter()
+        .map(|account| {
+            let ig_account_id = account.instagram_business_account_id.clone();
+            let one = Listed {
+                ig_account_id: ig_account_id.clone(),
+                account: Some(account),
+                erasure: None,
+            };
+            (ig_account_id, one)
+        })
+        .collect();
+    for erasure in erasures {
+        let ig_account_id = erasure.ig_account_id.clone();
+        let one = listed.entry(ig_account_id.clone()).or_insert(Listed {
+            ig_account_id,
+            account: None,
+            erasure: None,
+        });
+        one.erasure = Some(erasure);
+    }
+    listed.into_values().collect()
+}
+
+impl Listed {
+    fn is_active(&self) -> bool {
+        self.account.as_ref().is_some_and(|account| account.active)
+    }
+
+    fn json(&self) -> Value {
+        let account = self.account.as_ref();
+        json!({
+            "id": account.map(|account| account.id),
+            "instagram_business_account_id": self.ig_account_id,
+            "username": account.and_then(|account| account.username.as_deref()),
+            "active": self.is_active(),
+            "created_at": account.map(|account| account.created_at),
+            "being_erased_since": self.erasure.as_ref().map(|erasure| canonical(erasure.erased_at)),
+        })
+    }
+
+    fn cells(&self) -> [String; 5] {
+        let account = self.account.as_ref();
+        let username = account.and_then(|account| account.username.clone());
+        let id = account.map(|account| account.id.to_string());
+        let since = self.erasure.as_ref();
+        [
+            self.ig_account_id.clone(),
+            username.unwrap_or_default(),
+            self.is_active().to_string(),
+            id.unwrap_or_default(),
+            since.map_or_else(String::new, |erasure| canonical(erasure.erased_at)),
+        ]
+    }
 }

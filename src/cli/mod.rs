@@ -3,7 +3,9 @@
 pub mod accounts;
 pub mod check;
 pub mod dead_letters;
+mod erase;
 pub mod migrate;
+pub mod replay;
 pub mod send;
 pub mod serve;
 pub mod simulate;
@@ -48,6 +50,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// What failed for good, why, and the way back
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Process stored events again, after a fault was mended or for a new column
+    Replay(replay::ReplayArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -87,12 +91,13 @@ impl Cli {
             Command::DeadLetters(args) => {
                 dead_letters::run(&args, &config, &connect(&config).await?).await
             }
+            Command::Replay(args) => replay::run(&args, &config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {
                     migration::up(store.database(), None).await?;
                 }
-                accounts::run(&args, &store).await
+                accounts::run(&args, &config, &store).await
             }
         }
     }

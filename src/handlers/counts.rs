@@ -29,6 +29,17 @@ impl Counts {
         self.metrics.failed(ErrorType::Rejected);
     }
 
+    /// A stored event could not be written again: its rows are as they were.
+    pub(super) fn not_replayed(&self, incoming: &Incoming, reason: &str) {
+        let receipt_id = incoming.event.receipt_id;
+        error!(
+            event_type = self.event_type,
+            %receipt_id,
+            reason,
+            "an event could not be replayed: its rows stay as they were"
+        );
+    }
+
     /// The handler panicked over a batch.
     pub(super) fn panicked(&self) {
         self.metrics.failed(ErrorType::Panic);
@@ -43,7 +54,9 @@ impl Counts {
             mut unassigned,
             mut dead,
             mut retries,
-        ] = [0; 5];
+            mut replayed,
+            mut erased,
+        ] = [0; 7];
         for (incoming, outcome) in events.iter().zip(outcomes) {
             match outcome {
                 Outcome::Stored { again: false, .. } => {
@@ -59,6 +72,9 @@ impl Counts {
                     dead += 1;
                     self.died(incoming, error, *attempts);
                 }
+                // Counted when it came.
+                Outcome::Replayed => replayed += 1,
+                Outcome::Erased => erased += 1,
                 Outcome::Stored { again: true, .. } | Outcome::Discarded => {}
             }
         }
@@ -72,7 +88,7 @@ impl Counts {
         let (event_type, events, ms) = (self.event_type, events.len(), stored_in.as_millis());
         info!(
             event_type,
-            events, stored, duplicates, unassigned, dead, retries, ms, "stored"
+            events, stored, duplicates, unassigned, dead, retries, replayed, erased, ms, "stored"
         );
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_nats::jetstream::{AckKind, Message};
 use tracing::{debug, error};
 
-use crate::store::Incoming;
+use crate::store::{Incoming, Occasion, Outcome};
 use crate::stream::Connection;
+use crate::stream::announce::is_replay;
 use crate::stream::consumer::{FetchError, Pull};
 use crate::stream::message::read_event;
 
@@ -20,7 +21,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How often to look, in turns that found events.
 const GLANCE_EVERY: u32 = 16;
 /// So often an event is tried together with others.
-const UNSUSPECTED_DELIVERIES: i64 = 3;
+pub(super) const UNSUSPECTED_DELIVERIES: i64 = 3;
 /// What is no event waits for a program that knows what it is.
 const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
 
@@ -74,6 +75,14 @@ impl Batch {
         let together = Some(together).filter(|batch| !batch.events.is_empty());
         together.into_iter().chain(alone).collect()
     }
+
+    /// The sequences in `INSTAGRAM_EVENTS` of what was erased with its account.
+    pub(super) fn erased(&self, outcomes: &[Outcome]) -> Vec<u64> {
+        let both = self.events.iter().zip(outcomes);
+        both.filter(|(_, outcome)| **outcome == Outcome::Erased)
+            .filter_map(|(incoming, _)| incoming.sequence)
+            .collect()
+    }
 }
 
 impl Intake {
@@ -119,11 +128,10 @@ async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
             .map_or((0, 1), |info| (info.stream_sequence, info.delivered));
         match read_event(&message, sequence) {
             Ok(event) => {
-                let sequence = (!reprocess).then_some(sequence);
                 batch.events.push(Incoming {
                     event,
-                    sequence,
-                    reprocess,
+                    sequence: (!reprocess).then_some(sequence),
+                    occasion: occasion(&message, reprocess),
                 });
                 batch.messages.push(Unsettled {
                     deliveries: delivered,
@@ -137,6 +145,14 @@ async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
         }
     }
     batch
+}
+
+fn occasion(message: &Message, reprocess: bool) -> Occasion {
+    match reprocess {
+        false => Occasion::Told,
+        true if is_replay(message) => Occasion::Replay,
+        true => Occasion::OnceMore,
+    }
 }
 
 impl Unsettled {

@@ -4,8 +4,6 @@
 
 mod announcements;
 mod counts;
-#[cfg(debug_assertions)]
-mod fault;
 mod intake;
 
 use std::fmt::Display;
@@ -20,13 +18,16 @@ use tracing::warn;
 
 use crate::instagram::EventType;
 use crate::store::error::Blame;
-use crate::store::{Incoming, Outcome, Store, StoreError};
+use crate::store::{Incoming, Occasion, Outcome, Store, StoreError};
 use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, publish_all};
+use crate::stream::erase::delete_sequences;
+use crate::stream::names::EVENTS;
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 
 use announcements::Announcements;
 use counts::Counts;
+use intake::UNSUSPECTED_DELIVERIES;
 pub use intake::{Batch, Intake, Unsettled};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -160,6 +161,7 @@ impl Handler {
         };
         let stored_in = started.elapsed();
         let max_payload = self.tools.connection.max_payload();
+        self.take_out_erased(batch, &outcomes).await?;
         let announcements = announcements::of(batch, &outcomes, max_payload)?;
         self.announce(announcements, &batch.messages).await?;
         self.settle(&batch.messages, &outcomes).await;
@@ -179,11 +181,26 @@ impl Handler {
             if !batch.is_suspect {
                 return Ok(None);
             }
+            if event.occasion == Occasion::Replay {
+                // It is stored: no attempt of it is counted in its row.
+                return Ok(self.replay_given_up(event, &batch.messages));
+            }
             match self.tools.store.begin_attempt(event, most).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => self.rest(&error, &batch.messages).await?,
             }
         }
+    }
+
+    /// A replay that may be what ends its handler each time is not made for ever.
+    fn replay_given_up(&self, event: &Incoming, messages: &[Unsettled]) -> Option<Outcome> {
+        let most = UNSUSPECTED_DELIVERIES + i64::from(self.tools.settings.max_attempts);
+        let is_over = messages.iter().any(|message| message.deliveries > most);
+        is_over.then(|| {
+            let reason = "its handler ended each time it tried";
+            self.counts.not_replayed(event, reason);
+            Outcome::Replayed
+        })
     }
 
     /// Stores the events. The world's errors pause the handler and count no
@@ -195,11 +212,8 @@ impl Handler {
         messages: &'a [Unsettled],
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
-            #[cfg(debug_assertions)]
-            fault::point(self.event_type.name, events);
             loop {
-                let stored = self.tools.store.store(self.event_type, events);
-                let error = match in_time(stored).await {
+                let error = match in_time(self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
@@ -219,6 +233,12 @@ impl Handler {
         })
     }
 
+    async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
+        #[cfg(debug_assertions)]
+        crate::fault::in_handler(self.event_type.name, events).await?;
+        self.tools.store.store(self.event_type, events).await
+    }
+
     async fn failed(
         &mut self,
         event: &Incoming,
@@ -226,6 +246,10 @@ impl Handler {
         messages: &[Unsettled],
     ) -> Result<Outcome, Unfinished> {
         self.counts.failed(event, error);
+        if event.occasion == Occasion::Replay {
+            self.counts.not_replayed(event, &error.to_string());
+            return Ok(Outcome::Replayed);
+        }
         let most = self.tools.settings.max_attempts;
         loop {
             match in_time(self.tools.store.record_failure(event, error, most)).await {
@@ -233,6 +257,23 @@ impl Handler {
                 Err(error) => self.rest(&error, messages).await?,
             }
         }
+    }
+
+    /// What was erased with its account is in the stream again after the journal was read again.
+    async fn take_out_erased(
+        &mut self,
+        batch: &Batch,
+        outcomes: &[Outcome],
+    ) -> Result<(), Unfinished> {
+        let erased = batch.erased(outcomes);
+        if erased.is_empty() {
+            return Ok(());
+        }
+        let context = self.tools.connection.consume.clone();
+        while let Err(error) = delete_sequences(&context, EVENTS, &erased).await {
+            self.rest(&error, &batch.messages).await?;
+        }
+        Ok(())
     }
 
     /// Announces what became of the batch until all of it is acknowledged.

@@ -48,6 +48,16 @@ pub fn received_at(receipt_id: Uuid) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
+/// Where receipts begin of what comes at `time`, to the millisecond: none that came
+/// earlier sorts after it.
+#[must_use]
+pub fn first_receipt_at(time: DateTime<Utc>) -> Uuid {
+    let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    Uuid::from_bytes(bytes)
+}
+
 /// One part of an event id.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
@@ -222,6 +232,9 @@ mod tests {
             let (seconds, nanos) = time.to_unix();
             seconds * 1000 + u64::from(nanos) / 1_000_000
         });
+        let at = received_at(receipt);
+        assert!(first_receipt_at(at) <= receipt);
+        assert!(receipt < first_receipt_at(at + chrono::TimeDelta::milliseconds(1)));
         let received_at = received_at(receipt).timestamp_millis();
         assert_eq!(Some(received_at.cast_unsigned()), millis);
     }

@@ -27,6 +27,17 @@ pub enum SignatureError {
     Wrong,
 }
 
+/// What can be said later of a signature that was good once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recheck {
+    /// The secret that made it makes it still.
+    Holds,
+    /// The secret that made it does not make it over this body.
+    Broken,
+    /// The secret that made it is not configured any more.
+    SecretGone,
+}
+
 /// The app secrets, ready for use: each keyed once and cloned for a body.
 #[derive(Clone)]
 pub struct AppSecrets(Vec<Keyed>);
@@ -62,6 +73,18 @@ impl AppSecrets {
             .find(|keyed| keyed.made(&claimed, body))
             .map(|keyed| keyed.id.as_str())
             .ok_or(SignatureError::Wrong)
+    }
+
+    /// Checks once more what the secret `id` made, as [`AppSecrets::verify`] named it.
+    #[must_use]
+    pub fn recheck(&self, id: &str, header: &str, body: &[u8]) -> Recheck {
+        let Some(keyed) = self.0.iter().find(|keyed| keyed.id == id) else {
+            return Recheck::SecretGone;
+        };
+        match parse(header.as_bytes()) {
+            Ok(claimed) if keyed.made(&claimed, body) => Recheck::Holds,
+            _ => Recheck::Broken,
+        }
     }
 }
 
@@ -136,6 +159,21 @@ mod tests {
             alone.verify(Some(HEADER.as_bytes()), BODY)
         );
         assert!(!format!("{secrets:?}").contains(KEY));
+    }
+
+    #[test]
+    fn a_good_signature_is_checked_again_with_the_secret_that_made_it() {
+        let secrets = AppSecrets::new(["other", KEY]);
+        let id = secrets
+            .verify(Some(HEADER.as_bytes()), BODY)
+            .unwrap_or_default();
+        assert_eq!(secrets.recheck(id, HEADER, BODY), Recheck::Holds);
+        assert_eq!(
+            secrets.recheck(id, HEADER, b"another body"),
+            Recheck::Broken
+        );
+        let rotated = AppSecrets::new(["other"]);
+        assert_eq!(rotated.recheck(id, HEADER, BODY), Recheck::SecretGone);
     }
 
     #[test]

@@ -77,16 +77,14 @@ fn event(delivery: &Delivery, raw: &RawItem<'_>) -> Event {
     }
 }
 
-/// The one event of a delivery that cannot be understood at all: its place is
-/// the whole delivery, and it is malformed.
+/// The one event of a delivery that cannot be understood, for `reason`: its place
+/// is the whole delivery, and it is malformed.
 #[must_use]
-pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event {
-    let digest = identity::digest(&String::from_utf8_lossy(&delivery.body));
+pub fn whole_delivery(delivery: &Delivery, reason: &str) -> Event {
+    let body = String::from_utf8_lossy(&delivery.body);
+    let digest = identity::digest(&body);
     let mut data = Map::new();
-    data.insert(
-        MALFORMED_KEY.to_owned(),
-        Value::from("a delivery that cannot be understood"),
-    );
+    data.insert(MALFORMED_KEY.to_owned(), Value::from(reason));
     Event {
         receipt_id: receipt_id(delivery.id, ""),
         event_id: identity::event_id(
@@ -104,7 +102,7 @@ pub fn whole_delivery(delivery: &Delivery, raw: Option<Box<RawValue>>) -> Event 
         received_at: delivery.received_at,
         delivery_id: delivery.id,
         data,
-        raw,
+        raw: raw_value(&body),
         raw_omitted: false,
         place: String::new(),
     }
@@ -127,24 +125,49 @@ pub fn give_up(event: &mut Event, reason: &str) {
 pub fn reread(event: &mut Event, origin: Origin) {
     let Some(raw) = event.raw.clone() else { return };
     let text = json::mend_surrogates(raw.get());
-    let head = Head {
-        account: event.ig_account_id.clone(),
-        time: Some(time::canonical(event.occurred_at)),
-    };
-    let item = RawItem {
-        place: String::new(),
-        origin,
-        head: Arc::new(head),
-        text: &text,
-        range: 0..text.len(),
-    };
-    let item = Item::read(&item, event.received_at);
     let Some(event_type) = types::by_name(&event.event_type) else {
         return;
     };
-    if let Ok(meaning) = (event_type.understand)(&item) {
+    let told_at = |time: String| {
+        let head = Head {
+            account: event.ig_account_id.clone(),
+            time: Some(time),
+        };
+        let item = RawItem {
+            place: String::new(),
+            origin,
+            head: Arc::new(head),
+            text: &text,
+            range: 0..text.len(),
+        };
+        (event_type.understand)(&Item::read(&item, event.received_at)).ok()
+    };
+    // The time of the entry is not kept but where the event's id ends with it.
+    let is_the_same = |meaning: &Meaning| meaning.event_id == event.event_id;
+    let by_event = told_at(time::canonical(event.occurred_at));
+    let meaning = match by_event {
+        Some(meaning) if !is_the_same(&meaning) => {
+            let last_part = event.event_id.rsplit('_').next().unwrap_or_default();
+            let by_id = told_at(last_part.to_owned()).filter(is_the_same);
+            Some(by_id.unwrap_or(meaning))
+        }
+        meaning => meaning,
+    };
+    if let Some(meaning) = meaning {
         event.recipient_ig_id = meaning.recipient_ig_id.as_deref().map(column_id);
         event.data = meaning.data;
+    }
+}
+
+/// Gives an event that was understood from its delivery the identity it had when it
+/// came: an item is one event for ever. Of another type than today's parser gives
+/// it, it is understood as one of that; then its `data` is empty if it is none.
+pub fn keep_identity(event: &mut Event, event_type: &str, event_id: &str) {
+    event_id.clone_into(&mut event.event_id);
+    if event.event_type != event_type {
+        event_type.clone_into(&mut event.event_type);
+        event.data = Map::new();
+        reread(event, Origin::of_place(&event.place));
     }
 }
 

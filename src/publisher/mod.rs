@@ -2,26 +2,40 @@
 //! message an event on its subject. It acknowledges the journal after the events
 //! are acknowledged, so a crash only reads again, and every event has the same
 //! receipt then.
+//!
+//! A message of the journal that was delivered often may hold what ended the
+//! process each time: its deliveries go one by one, and each attempt is written
+//! down before it is made (`attempts`). So the one delivery is found out, and
+//! ends dead; all others go on.
+
+mod attempts;
+mod chunk;
+mod taken;
+mod understanding;
+mod understood;
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::jetstream::Message;
 use ractor::ActorProcessingErr;
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::instagram::understand::{Reading, give_up, whole_delivery};
-use crate::instagram::{Delivery, Event, types};
-use crate::journal;
+use crate::instagram::Delivery;
 use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, PublishError, publish_all};
 use crate::stream::consumer::Pull;
-use crate::stream::message::Outgoing;
 use crate::supervisor::{Board, Child, Turn, Worker, worker};
 use crate::telemetry::metrics::TypeMetrics;
+
+use chunk::Chunk;
+use taken::Taken;
+use understanding::{HUNG, Next, Understanding};
+
+pub(crate) use chunk::fitting;
+pub use understood::understood;
 
 /// The actor's name.
 pub const NAME: &str = "publisher";
@@ -30,11 +44,6 @@ pub const NAME: &str = "publisher";
 const FETCH_MESSAGES: usize = 16;
 const FETCH_BYTES: usize = 16 * 1024 * 1024;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
-/// What is understood and published at once. One batch of `JetStream`'s.
-const CHUNK_EVENTS: usize = 1000;
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-/// A message of the journal that cannot be read waits for a program that can.
-const UNREADABLE_PAUSE: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -67,66 +76,188 @@ struct Publisher {
     metrics: HashMap<&'static str, TypeMetrics>,
 }
 
+/// Why what was taken is not through. The journal is read again.
+enum Unfinished {
+    /// The service stops.
+    Stopping,
+    /// The publisher has to be started again.
+    Failed(ActorProcessingErr),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Unfinished {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What became of deliveries.
+enum Published {
+    /// So many events are acknowledged.
+    Events(usize),
+    /// This one does not end; some of those before it are published.
+    Hangs(Delivery),
+}
+
 impl Worker for Publisher {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
         let bytes = FETCH_BYTES.max(2 * self.connection.max_payload());
-        match self.journal.fetch(FETCH_MESSAGES, bytes, FETCH_WAIT).await {
-            Ok(messages) if messages.is_empty() => self.well(),
-            Ok(messages) => return self.publish(messages).await,
-            Err(error) => self.rest(&error).await,
+        let messages = match self.journal.fetch(FETCH_MESSAGES, bytes, FETCH_WAIT).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                // It is looked again in any case.
+                let _ = self.rest(&error).await;
+                return Ok(Turn::Again);
+            }
+        };
+        if messages.is_empty() {
+            self.well();
+            return Ok(Turn::Again);
         }
-        Ok(Turn::Again)
+        let taken = Taken::of(messages, &self.connection).await;
+        match self.process(&taken).await {
+            Ok(()) => Ok(Turn::Again),
+            Err(Unfinished::Stopping) => Ok(Turn::Done),
+            Err(Unfinished::Failed(error)) => {
+                taken.put_back(FIRST_PAUSE).await;
+                Err(error)
+            }
+        }
     }
 }
 
 impl Publisher {
-    async fn publish(&mut self, messages: Vec<Message>) -> Result<Turn, ActorProcessingErr> {
-        let (read, deliveries) = unpacked(messages).await;
-        let max_payload = self.connection.max_payload();
-        let mut chunk = Chunk::default();
+    async fn process(&mut self, taken: &Taken) -> Result<(), Unfinished> {
+        let (suspects, others) = taken.suspects_and_others();
+        let are_through = self.together(&others).await?;
+        if !are_through {
+            for message in others {
+                self.alone(message).await?;
+            }
+        }
+        for message in suspects {
+            self.alone(message).await?;
+        }
+        Ok(())
+    }
+
+    /// `false` if one of the deliveries does not end, which has to be found alone.
+    async fn together(&mut self, messages: &[&taken::Read]) -> Result<bool, Unfinished> {
+        let deliveries = messages.iter().flat_map(|read| read.deliveries.clone());
+        let deliveries: Vec<Delivery> = deliveries.collect();
+        let number = deliveries.len();
+        let freshness = freshness(messages.iter().map(|read| &read.message));
+        match self.publish(deliveries, freshness).await? {
+            Published::Hangs(delivery) => {
+                let looked_at_alone = messages.len();
+                error!(delivery_id = %delivery.id, looked_at_alone, "the publisher does not get on with a delivery; a thread of it is lost until the process ends");
+                Ok(false)
+            }
+            Published::Events(events) => {
+                for read in messages {
+                    read.acknowledge().await;
+                }
+                if number > 0 {
+                    info!(deliveries = number, events, "published");
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// The deliveries of a message one by one, so that the one that ends the
+    /// process, or does not end, takes none of the others with it.
+    async fn alone(&mut self, read: &taken::Read) -> Result<(), Unfinished> {
         let mut events = 0;
-        for delivery in &deliveries {
-            let reading = Reading::of(delivery);
-            for event in understood(&reading) {
-                chunk.add(event, max_payload)?;
-                events += 1;
-                if chunk.is_full() {
-                    if self.send(&chunk, &read).await.is_err() {
-                        return Ok(Turn::Done);
-                    }
-                    chunk = Chunk::default();
-                    // More is to come, which takes its time.
-                    keep_taken(&read).await;
+        for delivery in &read.deliveries {
+            if self.begin_attempt(delivery).await? {
+                match self
+                    .publish(vec![delivery.clone()], Freshness::Repeated)
+                    .await?
+                {
+                    Published::Events(published) => events += published,
+                    Published::Hangs(delivery) => self.bury(&delivery, HUNG).await?,
+                }
+                self.forget_attempts(delivery).await?;
+            } else {
+                let ended = format!(
+                    "a delivery that cannot be understood: the publisher, or the whole process, ended each of the {} times that it was tried",
+                    attempts::MOST
+                );
+                self.bury(delivery, &ended).await?;
+            }
+        }
+        read.acknowledge().await;
+        let deliveries = read.deliveries.len();
+        warn!(
+            deliveries,
+            events, "published one by one: their message of the journal was delivered often"
+        );
+        Ok(())
+    }
+
+    /// Understands deliveries and publishes their events as they come.
+    async fn publish(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        freshness: Freshness,
+    ) -> Result<Published, Unfinished> {
+        let deliveries = Arc::new(deliveries);
+        let max_payload = self.connection.max_payload();
+        let mut understanding = Understanding::begin(Arc::clone(&deliveries), max_payload)?;
+        let mut events = 0;
+        loop {
+            match understanding.next().await {
+                Next::Chunk(chunk) => {
+                    self.send(&chunk, freshness).await?;
+                    events += chunk.messages.len();
+                }
+                Next::Done => return Ok(Published::Events(events)),
+                Next::Hangs(index) => match deliveries.get(index) {
+                    Some(delivery) => return Ok(Published::Hangs(delivery.clone())),
+                    None => return Err(Unfinished::Failed("nothing is understood".into())),
+                },
+                Next::Broken => {
+                    return Err(Unfinished::Failed(
+                        "a thread that understands deliveries ended".into(),
+                    ));
                 }
             }
         }
-        if self.send(&chunk, &read).await.is_err() {
-            return Ok(Turn::Done);
-        }
-        for message in &read {
-            if let Err(error) = message.ack().await {
-                warn!(%error, "an acknowledgement to the journal could not be sent; it will be read again");
+    }
+
+    /// The whole delivery becomes one event that ends dead.
+    async fn bury(&mut self, delivery: &Delivery, reason: &str) -> Result<(), Unfinished> {
+        error!(delivery_id = %delivery.id, reason, "a delivery is kept whole as a dead letter");
+        let whole = Chunk::of_whole(delivery, reason, self.connection.max_payload())?;
+        self.send(&whole, Freshness::Repeated).await
+    }
+
+    async fn begin_attempt(&mut self, delivery: &Delivery) -> Result<bool, Unfinished> {
+        loop {
+            match attempts::begin(&self.connection, delivery.id).await {
+                Ok(is_tried) => return Ok(is_tried),
+                Err(error) => self.rest(&error).await?,
             }
         }
-        info!(deliveries = deliveries.len(), events, "published");
-        Ok(Turn::Again)
+    }
+
+    async fn forget_attempts(&mut self, delivery: &Delivery) -> Result<(), Unfinished> {
+        while let Err(error) = attempts::forget(&self.connection, delivery.id).await {
+            self.rest(&error).await?;
+        }
+        Ok(())
     }
 
     /// Publishes until all is acknowledged: the journal keeps what waits
-    /// meanwhile, and tells nobody else of what is under way. An error means that
-    /// the service stops: the journal is read again at the next start.
-    async fn send(&mut self, chunk: &Chunk, read: &[Message]) -> Result<(), PublishError> {
-        let mut freshness = freshness(read);
-        while let Err(error) = publish_all(&self.connection, &chunk.messages, freshness).await {
+    /// meanwhile.
+    async fn send(&mut self, chunk: &Chunk, mut freshness: Freshness) -> Result<(), Unfinished> {
+        let connection = self.connection.clone();
+        while let Err(error) = publish_all(&connection, &chunk.messages, freshness).await {
             if let PublishError::Full(_) = error {
                 error!(%error, "the events wait in the journal");
             }
             freshness = Freshness::Repeated;
-            self.rest(&error).await;
-            if self.stopping.is_cancelled() {
-                return Err(error);
-            }
-            keep_taken(read).await;
+            self.rest(&error).await?;
         }
         self.count(chunk);
         self.well();
@@ -134,14 +265,15 @@ impl Publisher {
     }
 
     /// Nothing is wrong with the events: NATS is away, or full.
-    async fn rest(&mut self, error: &impl std::fmt::Display) {
+    async fn rest(&mut self, error: &impl std::fmt::Display) -> Result<(), Unfinished> {
         warn!(%error, pause_ms = self.pause.as_millis(), "the publisher waits for NATS");
         self.board.paused(NAME, &error.to_string());
         tokio::select! {
             () = tokio::time::sleep(self.pause) => {}
-            () = self.stopping.cancelled() => {}
+            () = self.stopping.cancelled() => return Err(Unfinished::Stopping),
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
     }
 
     fn well(&mut self) {
@@ -160,95 +292,12 @@ impl Publisher {
     }
 }
 
-/// The events that are published at once, and no more are held: a single
-/// delivery can have as many as it has bytes.
-#[derive(Default)]
-struct Chunk {
-    messages: Vec<Outgoing>,
-    bytes: usize,
-    /// How many events there are of each type.
-    received: HashMap<&'static str, u64>,
-}
-
-impl Chunk {
-    fn add(&mut self, mut event: Event, max_payload: usize) -> Result<(), serde_json::Error> {
-        let message = fitting(&mut event, max_payload)?;
-        self.bytes += message.weight();
-        self.messages.push(message);
-        let event_type = types::by_name(&event.event_type).unwrap_or(&types::UNKNOWN);
-        *self.received.entry(event_type.name).or_default() += 1;
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        self.messages.len() >= CHUNK_EVENTS || self.bytes >= CHUNK_BYTES
-    }
-}
-
-/// The deliveries in those messages that can be read, with these; the others go
-/// back.
-async fn unpacked(messages: Vec<Message>) -> (Vec<Message>, Vec<Delivery>) {
-    let (mut read, mut deliveries) = (Vec::new(), Vec::new());
-    for message in messages {
-        match journal::unpack(&message.payload) {
-            Ok(unpacked) => {
-                deliveries.extend(unpacked);
-                read.push(message);
-            }
-            Err(error) => put_back(&message, &error).await,
-        }
-    }
-    (read, deliveries)
-}
-
-/// The server hands out again what nothing is heard of.
-async fn keep_taken(read: &[Message]) {
-    for message in read {
-        let _ = message.ack_with(AckKind::Progress).await;
-    }
-}
-
 /// What was fetched before may have been published before.
-fn freshness(read: &[Message]) -> Freshness {
+fn freshness<'a>(mut read: impl Iterator<Item = &'a Message>) -> Freshness {
     let is_first = |message: &Message| message.info().is_ok_and(|info| info.delivered == 1);
-    if read.iter().all(is_first) {
+    if read.all(is_first) {
         Freshness::Fresh
     } else {
         Freshness::Repeated
     }
-}
-
-/// The event's message. What the server could never take, though its delivery
-/// fitted, ends dead without its content: the journal has it, and goes on.
-fn fitting(event: &mut Event, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
-    let message = Outgoing::event(event, max_payload)?;
-    if message.weight() <= max_payload {
-        return Ok(message);
-    }
-    error!(receipt_id = %event.receipt_id, "an event is larger than the server's `max_payload`");
-    give_up(event, "an event larger than the server's `max_payload`");
-    Outgoing::event(event, max_payload)
-}
-
-/// The events of a delivery, understood as they are asked for. What cannot be
-/// understood without a panic ends with one event, the whole delivery, which ends
-/// dead: the journal goes on.
-fn understood<'a>(reading: &'a Reading<'_>) -> impl Iterator<Item = Event> + Send + 'a {
-    let mut events = Some(reading.events());
-    std::iter::from_fn(move || {
-        let going_on = events.as_mut()?;
-        let next = catch_unwind(AssertUnwindSafe(|| going_on.next()));
-        next.unwrap_or_else(|_| {
-            events = None;
-            let delivery = reading.delivery();
-            error!(delivery_id = %delivery.id, "a delivery cannot be understood; it is kept whole as a dead letter");
-            let raw = String::from_utf8_lossy(&delivery.body).into_owned();
-            Some(whole_delivery(delivery, RawValue::from_string(raw).ok()))
-        })
-    })
-}
-
-async fn put_back(message: &Message, error: &journal::JournalError) {
-    error!(%error, "a message of the journal cannot be read; it stays there");
-    let _ = message.ack_with(AckKind::Nak(Some(UNREADABLE_PAUSE))).await;
 }

@@ -44,7 +44,7 @@ use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
 use crate::telemetry::metrics::{AcceptMetrics, set_durability};
 use crate::telemetry::{metrics, server};
-use crate::watch::{adopter, purger, sampler};
+use crate::watch::{adopter, eraser, purger, sampler};
 
 /// How long the nats-server may take to stop: with `server.shutdown_timeout` it
 /// is less than the 30 s after which orchestrators kill.
@@ -220,7 +220,7 @@ impl Service {
             server, instagram, ..
         } = &self.config;
         ReceiverState {
-            secrets: AppSecrets::new(instagram.app_secrets.iter().map(Secret::expose)),
+            secrets: app_secrets(&self.config),
             verify_token: instagram
                 .verify_token
                 .as_ref()
@@ -303,7 +303,7 @@ impl Service {
         let handlers = types::with_unknown().map(|event_type| event_type.name);
         let order = vec![
             vec![pipeline::NAME, receiver::NAME],
-            vec![publisher::NAME, adopter::NAME, purger::NAME],
+            vec![publisher::NAME, adopter::NAME, eraser::NAME, purger::NAME],
             handlers.chain([sampler::NAME]).collect(),
         ];
         let drained = self
@@ -407,6 +407,12 @@ pub(crate) fn stream_settings(config: &Config) -> StreamSettings {
         max_bytes: config.stream.max_bytes,
         duplicate_window: config.stream.duplicate_window(),
     }
+}
+
+/// The app secrets, ready to check signatures with.
+#[must_use]
+pub fn app_secrets(config: &Config) -> AppSecrets {
+    AppSecrets::new(config.instagram.app_secrets.iter().map(Secret::expose))
 }
 
 /// What `database.*`, `accounts.*` and `privacy.*` say.

@@ -1,5 +1,5 @@
 //! Brings up what lies behind the receiver, as soon as the world allows it: the
-//! database, the streams that need it read first, publisher, handlers, adopter.
+//! database, the streams that need it read first, publisher, handlers, adopter, eraser.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::stream::consumer::Pull;
 use crate::stream::names::EVENTS;
 use crate::stream::topology::{Topology, TopologyError};
 use crate::supervisor::{Board, Child, SupervisorMessage, Turn, Worker, worker};
-use crate::watch::{adopter, purger};
+use crate::watch::{adopter, eraser, erasure, purger};
 
 /// The actor's name.
 pub(super) const NAME: &str = "pipeline";
@@ -214,6 +214,12 @@ impl Builder {
             store,
             &self.plan.board,
         ));
+        let tools = erasure::Tools {
+            connection: self.plan.connection.clone(),
+            store: store.clone(),
+            topology: self.plan.topology.clone(),
+        };
+        self.keep(eraser::child(&tools, &self.plan.board, &self.plan.stopping));
     }
 
     async fn consumer(&self, kind: &str, event_type: &str) -> Result<Pull, NotYet> {

@@ -16,14 +16,15 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
+use super::erased::Tombstones;
 use super::statements::{Row, insert_new, row, upsert};
 use super::{Store, StoreError};
 use crate::instagram::time::canonical;
 use crate::instagram::types::{Merge, Table};
 
-const TABLE: &str = "client_accounts";
+pub(super) const TABLE: &str = "client_accounts";
 
-static SUBSCRIPTIONS: Table = Table {
+pub(super) static SUBSCRIPTIONS: Table = Table {
     name: "instagram_webhook_subscriptions",
     columns: columns_of::<webhook_subscription::Entity>,
     key: &["account_id"],
@@ -32,6 +33,7 @@ static SUBSCRIPTIONS: Table = Table {
         ("last_event_at", Merge::Greatest),
     ],
     blanked: &[],
+    told_by: &[],
 };
 
 /// What became of the wish to expect an account.
@@ -43,6 +45,8 @@ pub enum Added {
     Again,
     /// It was expected before.
     Already,
+    /// It is being erased, since then: it can be added once that is finished.
+    BeingErased(DateTime<Utc>),
 }
 
 /// What became of the wish to expect nothing more of an account.
@@ -65,7 +69,7 @@ impl Store {
             .await?)
     }
 
-    /// Adds an account, or expects one again that was removed.
+    /// Adds an account, or expects one again that was removed. One that was erased is a new one.
     pub async fn add_account(
         &self,
         ig_account_id: &str,
@@ -75,6 +79,11 @@ impl Store {
         account.extend(row(json!({ "username": username })));
         let writing = self.begin().await?;
         let on = &writing.transaction;
+        let tombstones = Tombstones::of(on, [ig_account_id].into_iter()).await?;
+        if let Some(since) = tombstones.under_way(ig_account_id) {
+            writing.commit().await?;
+            return Ok(Added::BeingErased(since));
+        }
         let made = insert_new(on, TABLE, &columns_of::<Entity>(), &[account]).await?;
         let added = if !made.is_empty() {
             Added::New
@@ -113,27 +122,33 @@ impl Store {
         let mut found = self.find_accounts(&wanted).await?;
         if self.auto_register && found.len() < wanted.len() {
             let known: BTreeSet<&str> = found.iter().map(ig_id).collect();
-            let missing: Vec<Row> = wanted
-                .iter()
-                .filter(|id| !known.contains(**id))
-                .map(|id| new_account(id))
-                .collect();
-            let writing = self.begin().await?;
-            insert_new(
-                &writing.transaction,
-                TABLE,
-                &columns_of::<Entity>(),
-                &missing,
-            )
-            .await?;
-            writing.commit().await?;
-            found = self.find_accounts(&wanted).await?;
+            if self.register(&(&wanted - &known)).await? {
+                found = self.find_accounts(&wanted).await?;
+            }
         }
         Ok(found
             .into_iter()
             .filter(|account| account.active)
             .map(|account| (account.instagram_business_account_id, account.id))
             .collect())
+    }
+
+    /// Makes those accounts that were never erased: nobody asked for the others again. Returns
+    /// whether there were any.
+    async fn register(&self, missing: &BTreeSet<&str>) -> Result<bool, DbErr> {
+        let writing = self.begin().await?;
+        let on = &writing.transaction;
+        let tombstones = Tombstones::of(on, missing.iter().copied()).await?;
+        let accounts: Vec<Row> = missing
+            .iter()
+            .filter(|id| !tombstones.has(id))
+            .map(|id| new_account(id))
+            .collect();
+        if !accounts.is_empty() {
+            insert_new(on, TABLE, &columns_of::<Entity>(), &accounts).await?;
+        }
+        writing.commit().await?;
+        Ok(!accounts.is_empty())
     }
 
     async fn find_accounts(&self, ids: &BTreeSet<&str>) -> Result<Vec<Model>, StoreError> {
@@ -149,7 +164,7 @@ fn ig_id(account: &Model) -> &str {
 }
 
 /// Whether that changed anything.
-async fn set_active(
+pub(super) async fn set_active(
     on: &impl ConnectionTrait,
     ig_account_id: &str,
     active: bool,

@@ -27,7 +27,23 @@ pub(super) async fn settle_known(
         return Ok(());
     }
     find_known(on, entries).await?;
+    settle_replays(entries);
     take_up_again(on, entries).await
+}
+
+/// What is to be written again is so in its own account; what has no row any more
+/// is not made anew: it would look like a new event.
+fn settle_replays(entries: &mut [Entry<'_>]) {
+    for entry in entries.iter_mut().filter(|entry| entry.replay) {
+        match &entry.state {
+            State::New if entry.is_mere_replay => entry.state = State::Gone,
+            State::Settled(known) if known.status == STORED && known.account_id.is_some() => {
+                entry.account_id = known.account_id;
+                entry.state = State::Rewritten;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Rows of receipts that came before, locked in one order so that no other
@@ -110,9 +126,7 @@ pub(super) fn read_known(found: &QueryResult) -> Result<Known, DbErr> {
         error: found
             .try_get::<Option<String>>("", "last_processing_error")?
             .unwrap_or_default(),
-        assigned: found
-            .try_get::<Option<Uuid>>("", "instagram_account_id")?
-            .is_some(),
+        account_id: found.try_get("", "instagram_account_id")?,
     })
 }
 
@@ -174,15 +188,16 @@ fn can_be_taken_up(entry: &Entry<'_>) -> bool {
     };
     match known.status.as_str() {
         UNASSIGNED => entry.account_id.is_some(),
-        RETRYING => true,
+        RETRYING => !entry.is_mere_replay,
         DEAD => entry.reprocess && entry.event.malformed().is_none(),
         _ => false,
     }
 }
 
 fn take_up(entry: &mut Entry<'_>, now: Known) {
-    let was_assigned = matches!(&entry.state, State::Settled(before) if before.assigned);
-    entry.given = u64::from(now.assigned && !was_assigned);
+    let was_assigned =
+        matches!(&entry.state, State::Settled(before) if before.account_id.is_some());
+    entry.given = u64::from(now.account_id.is_some() && !was_assigned);
     entry.state = if now.status == STORED {
         State::Fresh
     } else {

@@ -13,7 +13,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
-use super::entry::{Entry, Incoming, Outcome, State, unsettled};
+use super::entry::{Entry, Incoming, Occasion, Outcome, State, unsettled};
+use super::erased::Tombstones;
+use super::typed::Planned;
 use super::unsent::Unsent;
 use super::{Store, StoreError, again, generic, typed};
 use crate::instagram::EventType;
@@ -30,6 +32,8 @@ impl Store {
             .accounts_of(
                 batch
                     .iter()
+                    // What is stored has its account, and makes none.
+                    .filter(|incoming| incoming.occasion != Occasion::Replay)
                     .map(|incoming| incoming.event.ig_account_id.as_str()),
             )
             .await?;
@@ -47,14 +51,28 @@ impl Store {
         event_type: &EventType,
         entries: &mut Entries<'_>,
     ) -> Result<(), StoreError> {
-        let now = Utc::now();
-        give_rows(on, &mut entries.0, now).await?;
-        let unsent = (!self.keep_unsent).then(|| Unsent::of(event_type, &entries.0));
-        typed::write(on, event_type, &entries.0, self.keep_unsent).await?;
-        if let Some(unsent) = &unsent {
-            unsent.blank(on).await?;
+        entries.leave_out_erased(on).await?;
+        if entries.0.is_empty() {
+            return Ok(());
         }
+        give_rows(on, &mut entries.0, Utc::now()).await?;
+        let planned = Planned::of(event_type, &entries.0);
+        self.write_typed(on, event_type, entries, planned).await?;
         count(on, &entries.0).await?;
+        Ok(())
+    }
+
+    pub(super) async fn write_typed(
+        &self,
+        on: &DatabaseTransaction,
+        event_type: &EventType,
+        entries: &Entries<'_>,
+        planned: Planned<'_>,
+    ) -> Result<(), StoreError> {
+        planned.write(on, self.keep_unsent).await?;
+        if !self.keep_unsent {
+            Unsent::of(event_type, &entries.0).blank(on).await?;
+        }
         Ok(())
     }
 }
@@ -62,7 +80,7 @@ impl Store {
 /// Gives every entry its row: first tellings, then what is there already, then
 /// duplicates. A second statement tells them apart, since one has one snapshot
 /// and cannot see who won.
-async fn give_rows(
+pub(super) async fn give_rows(
     on: &DatabaseTransaction,
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
@@ -77,19 +95,19 @@ async fn give_rows(
     }
 }
 
-struct Entries<'a>(Vec<Entry<'a>>);
+pub(super) struct Entries<'a>(pub(super) Vec<Entry<'a>>);
 
 impl<'a> Entries<'a> {
     /// One entry a receipt, in the order of event ids.
-    fn of(batch: &'a [Incoming], accounts: &HashMap<String, Uuid>) -> Self {
+    pub(super) fn of(batch: &'a [Incoming], accounts: &HashMap<String, Uuid>) -> Self {
         let mut by_receipt: HashMap<Uuid, Entry<'a>> = HashMap::new();
         for incoming in batch {
             let event = &incoming.event;
-            let entry = by_receipt.entry(event.receipt_id).or_insert_with(|| {
-                Entry::new(incoming, accounts.get(&event.ig_account_id).copied())
-            });
-            entry.sequence = entry.sequence.max(incoming.sequence);
-            entry.reprocess |= incoming.reprocess;
+            let entry = match by_receipt.remove(&event.receipt_id) {
+                Some(entry) => entry.and(incoming),
+                None => Entry::new(incoming, accounts.get(&event.ig_account_id).copied()),
+            };
+            by_receipt.insert(event.receipt_id, entry);
         }
         let mut entries: Vec<_> = by_receipt.into_values().collect();
         let key = |entry: &Entry<'a>| {
@@ -103,6 +121,17 @@ impl<'a> Entries<'a> {
         Self(entries)
     }
 
+    /// Whatever is known of a receipt: what was erased is not told as stored either.
+    async fn leave_out_erased(&mut self, on: &DatabaseTransaction) -> Result<(), DbErr> {
+        let accounts = self
+            .0
+            .iter()
+            .map(|entry| entry.event.ig_account_id.as_str());
+        let tombstones = Tombstones::of(on, accounts).await?;
+        self.0.retain_mut(|entry| tombstones.admits(entry));
+        tombstones.make_way(on, &self.0).await
+    }
+
     fn outcomes(&self, event_type: &EventType, batch: &[Incoming]) -> Vec<Outcome> {
         let by_receipt: HashMap<Uuid, &Entry<'_>> = self
             .0
@@ -112,16 +141,22 @@ impl<'a> Entries<'a> {
         let outcome = |incoming: &Incoming| {
             by_receipt
                 .get(&incoming.event.receipt_id)
-                .map_or(Outcome::Discarded, |entry| outcome(event_type, entry))
+                .map_or(Outcome::Erased, |entry| {
+                    outcome(event_type, entry, incoming.occasion)
+                })
         };
         batch.iter().map(outcome).collect()
     }
 }
 
-fn outcome(event_type: &EventType, entry: &Entry<'_>) -> Outcome {
+fn outcome(event_type: &EventType, entry: &Entry<'_>, occasion: Occasion) -> Outcome {
+    // Told already, and not again: for a replay nothing is new.
+    if occasion == Occasion::Replay {
+        return Outcome::Replayed;
+    }
     let told = match &entry.state {
-        State::New => Some(Outcome::Unassigned),
-        State::Fresh => None,
+        State::New | State::Gone => Some(Outcome::Unassigned),
+        State::Fresh | State::Rewritten => None,
         State::Settled(known) => known.outcome(),
     };
     told.unwrap_or_else(|| match entry.account_id {

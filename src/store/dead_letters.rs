@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// `SQLite` keeps times as texts of one form, in which they sort.
-    fn time(&self, time: DateTime<Utc>) -> Expr {
+    pub(super) fn time(&self, time: DateTime<Utc>) -> Expr {
         match self.backend() {
             DbBackend::Sqlite => Expr::value(sqlite_text(time)),
             _ => Expr::value(time),

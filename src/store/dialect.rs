@@ -75,6 +75,23 @@ impl Dialect {
         }
     }
 
+    /// Says that a column is one of the values of `query`. As an array: in a plain `IN`
+    /// `PostgreSQL` may take it for cheaper to read the whole table.
+    pub(super) fn one_of(self, query: &str) -> String {
+        match self {
+            Self::Postgres => format!("= ANY(ARRAY({query}))"),
+            Self::Sqlite => format!("IN ({query})"),
+        }
+    }
+
+    /// Where a row lies in its table.
+    pub(super) fn place(self) -> &'static str {
+        match self {
+            Self::Postgres => "ctid",
+            Self::Sqlite => "rowid",
+        }
+    }
+
     /// Says that a text is compared byte by byte, as columns of ids are.
     pub(super) fn bytewise(self) -> &'static str {
         match self {

@@ -14,8 +14,19 @@ pub struct Incoming {
     /// The sequence of its message in `INSTAGRAM_EVENTS`; `None` when it comes
     /// to be processed once more.
     pub sequence: Option<u64>,
-    /// Whether it comes to be processed once more, though it was given up.
-    pub reprocess: bool,
+    /// Why it comes.
+    pub occasion: Occasion,
+}
+
+/// Why an event comes to its handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Instagram told it.
+    Told,
+    /// It is to be processed once more, though it was given up.
+    OnceMore,
+    /// It is stored, and its typed rows are to be written again.
+    Replay,
 }
 
 /// What became of an event.
@@ -50,6 +61,11 @@ pub enum Outcome {
     },
     /// An operator had it discarded.
     Discarded,
+    /// It was stored before, and told; its typed rows were written again, or there is
+    /// nothing to write.
+    Replayed,
+    /// It was erased with its account: nothing is kept of it, and nothing told.
+    Erased,
 }
 
 /// A row that an event left.
@@ -68,8 +84,8 @@ pub(super) struct Known {
     pub(super) attempts: u32,
     pub(super) deaths: u32,
     pub(super) error: String,
-    /// Whether the row belongs to an account.
-    pub(super) assigned: bool,
+    /// The account that the row belongs to.
+    pub(super) account_id: Option<Uuid>,
 }
 
 /// A receipt of the batch, and what is known of it so far.
@@ -78,7 +94,12 @@ pub(super) struct Entry<'a> {
     pub(super) event: &'a Event,
     /// The highest sequence at which the receipt came.
     pub(super) sequence: Option<u64>,
+    /// Whether it comes to be processed once more, though it was given up.
     pub(super) reprocess: bool,
+    /// Whether its typed rows are to be written again.
+    pub(super) replay: bool,
+    /// Whether nothing but a replay brings it: then it is no event that could be new.
+    pub(super) is_mere_replay: bool,
     pub(super) account_id: Option<Uuid>,
     pub(super) state: State,
     /// How many rows the account was given in this transaction.
@@ -92,6 +113,10 @@ pub(super) enum State {
     /// Its row was made, or taken up again, in this transaction: its typed rows
     /// are to be written.
     Fresh,
+    /// It is stored, and its typed rows are to be written again.
+    Rewritten,
+    /// It was to be written again, but its row is not there any more.
+    Gone,
     /// There is nothing more to do: this is what its row says.
     Settled(Known),
 }
@@ -101,16 +126,33 @@ impl<'a> Entry<'a> {
         Self {
             event: &incoming.event,
             sequence: incoming.sequence,
-            reprocess: incoming.reprocess,
+            reprocess: false,
+            replay: false,
+            is_mere_replay: true,
             account_id,
             state: State::New,
             given: 0,
         }
+        .and(incoming)
+    }
+
+    /// The same receipt came once more in its batch.
+    pub(super) fn and(mut self, incoming: &Incoming) -> Self {
+        self.sequence = self.sequence.max(incoming.sequence);
+        self.reprocess |= incoming.occasion == Occasion::OnceMore;
+        self.replay |= incoming.occasion == Occasion::Replay;
+        self.is_mere_replay &= incoming.occasion == Occasion::Replay;
+        self
     }
 
     /// Whether its typed rows are to be written now.
     pub(super) fn is_fresh(&self) -> bool {
         self.state == State::Fresh
+    }
+
+    /// Whether its typed rows are to be written over what is there.
+    pub(super) fn is_rewritten(&self) -> bool {
+        self.state == State::Rewritten
     }
 
     /// Whether its event was told before, under another receipt.

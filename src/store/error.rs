@@ -17,6 +17,11 @@ pub enum StoreError {
         "the database did not answer within {0:?}: look whether it hangs, or the network to it"
     )]
     TooLate(Duration),
+    /// Transactions that store events do not end.
+    #[error(
+        "nothing was erased: a transaction on the database has been open for more than {0:?}; try again when it has ended"
+    )]
+    Busy(Duration),
     /// The directory of the database's file cannot be made.
     #[error("the directory {directory:?} of `database.url` cannot be made: {reason}")]
     Directory {
@@ -45,7 +50,7 @@ impl StoreError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::TooLate(_) | Self::Directory { .. } => Blame::World,
+            Self::TooLate(_) | Self::Busy(_) | Self::Directory { .. } => Blame::World,
             Self::Unwritable(_) => Blame::Event,
             Self::Database(error) => blame(error),
         }
@@ -53,21 +58,25 @@ impl StoreError {
 }
 
 fn blame(error: &DbErr) -> Blame {
-    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =
-        error
-    else {
-        return Blame::World;
-    };
-    let code = inner
-        .as_database_error()
-        .and_then(|error| error.code().map(Cow::into_owned));
-    code.map_or(Blame::World, |code| {
+    code(error).map_or(Blame::World, |code| {
         if code.len() == 5 {
             blame_sqlstate(&code)
         } else {
             blame_sqlite(&code)
         }
     })
+}
+
+/// The database's own code of an error.
+pub(super) fn code(error: &DbErr) -> Option<String> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =
+        error
+    else {
+        return None;
+    };
+    inner
+        .as_database_error()
+        .and_then(|error| error.code().map(Cow::into_owned))
 }
 
 /// Source: `PostgreSQL`, "Appendix A. Error Codes". Class 22 is data, class 23

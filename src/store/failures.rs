@@ -12,6 +12,7 @@ use super::again::{KNOWN, read_known};
 use super::batch::count;
 use super::dialect::Dialect;
 use super::entry::{Entry, Incoming, Known, Outcome, State};
+use super::erased::Tombstones;
 use super::error::Blame;
 use super::generic::{TABLE, insert_duplicates, row_of};
 use super::statements::{Row, column, insert_new, json_array, row};
@@ -46,7 +47,8 @@ impl Store {
     }
 
     /// Counts an attempt at `incoming` that is about to be made. `Some` when there
-    /// were `max_attempts` before: it is dead now, and not tried again.
+    /// were `max_attempts` before: it is dead now, and not tried again; or when it was
+    /// erased with its account.
     pub async fn begin_attempt(
         &self,
         incoming: &Incoming,
@@ -57,6 +59,10 @@ impl Store {
         let mut entry = Entry::new(incoming, accounts.get(account).copied());
         let writing = self.begin().await?;
         let on = &writing.transaction;
+        if was_erased(on, &mut entry).await? {
+            writing.commit().await?;
+            return Ok(Some(Outcome::Erased));
+        }
         make_failed(on, &mut entry).await?;
         let most = max_attempts.saturating_add(1);
         let known = count_attempt(on, &entry, INTERRUPTED, most).await?;
@@ -77,6 +83,10 @@ impl Store {
     ) -> Result<Outcome, StoreError> {
         let writing = self.begin().await?;
         let on = &writing.transaction;
+        if was_erased(on, entry).await? {
+            writing.commit().await?;
+            return Ok(Outcome::Erased);
+        }
         make_failed(on, entry).await?;
         let outcome = match count_attempt(on, entry, error, max_attempts).await? {
             Some(known) => known.outcome().unwrap_or(Outcome::Discarded),
@@ -86,6 +96,17 @@ impl Store {
         writing.commit().await?;
         Ok(outcome)
     }
+}
+
+/// What was erased with its account is not tried.
+async fn was_erased(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<bool, DbErr> {
+    let account = entry.event.ig_account_id.as_str();
+    let tombstones = Tombstones::of(on, [account].into_iter()).await?;
+    if !tombstones.admits(entry) {
+        return Ok(true);
+    }
+    tombstones.make_way(on, std::slice::from_ref(entry)).await?;
+    Ok(false)
 }
 
 /// Makes a row that waits, if the receipt has none and its event no other.

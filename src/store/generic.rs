@@ -26,7 +26,14 @@ pub(super) async fn insert_first(
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
-    let rows: Vec<Row> = entries.iter().map(|entry| first_row(entry, now)).collect();
+    let rows: Vec<Row> = entries
+        .iter()
+        .filter(|entry| !entry.is_mere_replay)
+        .map(|entry| first_row(entry, now))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
     let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
@@ -47,7 +54,7 @@ fn state_of_new(entry: &Entry<'_>, status: &str) -> State {
         attempts: 1,
         deaths: u32::from(status == DEAD),
         error: entry.event.malformed().unwrap_or_default().to_owned(),
-        assigned: entry.account_id.is_some(),
+        account_id: entry.account_id,
     })
 }
 

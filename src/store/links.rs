@@ -45,6 +45,22 @@ pub(super) async fn find(
     Ok(())
 }
 
+/// Forgets when those of `rows` (of the messages' table) were seen that are written
+/// again: [`find`] finds it anew from all receipts, by the times that they have now.
+pub(super) async fn forget(on: &DatabaseTransaction, rows: &[Row]) -> Result<(), DbErr> {
+    let columns = [
+        column("account_id", Kind::Uuid),
+        column("id", Kind::Text(None)),
+    ];
+    let dialect = Dialect::of(on.get_database_backend());
+    let sql = format!(
+        "UPDATE \"{MESSAGES}\" AS m SET \"seen_at\" = NULL FROM ({}) AS r \
+         WHERE m.\"account_id\" = r.\"account_id\" AND m.\"id\" = r.\"id\" AND m.\"seen_at\" IS NOT NULL",
+        dialect.rows(&columns)
+    );
+    run(on, &sql, rows, &columns).await
+}
+
 async fn run(
     on: &DatabaseTransaction,
     sql: &str,

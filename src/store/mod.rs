@@ -28,17 +28,23 @@ pub mod dead_letters;
 mod dialect;
 mod entry;
 pub mod erased;
+mod erased_rows;
+pub mod erasure;
 pub mod error;
 mod failures;
 mod generic;
 mod links;
 mod payload;
+pub mod preview;
+pub mod replayable;
+mod rewrite;
 mod statements;
 mod typed;
 pub mod unassigned;
 mod unsent;
 
-pub use entry::{Incoming, Outcome, StoredRow};
+pub use entry::{Incoming, Occasion, Outcome, StoredRow};
+pub use erased_rows::Told;
 pub use error::StoreError;
 
 /// What the database is called in `/readyz`.
@@ -141,6 +147,10 @@ impl Store {
 impl Writing<'_> {
     async fn commit(self) -> Result<(), DbErr> {
         self.transaction.commit().await
+    }
+
+    async fn roll_back(self) -> Result<(), DbErr> {
+        self.transaction.rollback().await
     }
 }
 

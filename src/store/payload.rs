@@ -24,13 +24,22 @@ pub(super) fn of(event: &Event) -> Option<String> {
 }
 
 /// Gives an event, of which only its row is left, what its payload keeps of it.
-pub(super) fn restore(event: &mut Event, payload: &Value, origin: Option<&str>) {
-    if let Some(Value::Object(kept)) = payload.get(OMITTED) {
-        return restore_kept(event, kept);
+pub(super) fn restore(event: &mut Event, payload: &str, origin: Option<&str>) {
+    if let Some(kept) = omitted(payload) {
+        return restore_kept(event, &kept);
     }
-    let whole = text::unpacked(&payload.to_string()).into_owned();
+    let whole = text::unpacked(payload).into_owned();
     event.raw = RawValue::from_string(whole).ok();
     reread(event, Origin::by_name(origin.unwrap_or_default()));
+}
+
+/// What is kept of an item that was left behind, if the payload stands for one.
+fn omitted(payload: &str) -> Option<Map<String, Value>> {
+    if !payload.contains(OMITTED) {
+        return None;
+    }
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    payload.get(OMITTED)?.as_object().cloned()
 }
 
 fn restore_kept(event: &mut Event, kept: &Map<String, Value>) {

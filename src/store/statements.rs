@@ -98,7 +98,7 @@ fn fitting(text: &str, width: Option<u32>) -> String {
     }
 }
 
-fn used_columns(columns: &[Column], rows: &[Row]) -> Vec<Column> {
+pub(super) fn used_columns(columns: &[Column], rows: &[Row]) -> Vec<Column> {
     let used: BTreeSet<&str> = rows
         .iter()
         .flat_map(|row| row.keys().map(String::as_str))
@@ -113,7 +113,7 @@ fn used_columns(columns: &[Column], rows: &[Row]) -> Vec<Column> {
 /// Splits `rows` so that no key is twice in a round; the order of a key's rows
 /// is kept, and within a round rows stand in the order of their keys, so that
 /// two transactions lock them in one order.
-fn rounds(rows: Vec<Row>, key: &[&str]) -> Vec<Vec<Row>> {
+pub(super) fn rounds(rows: Vec<Row>, key: &[&str]) -> Vec<Vec<Row>> {
     let mut keyed: Vec<(String, Row)> = rows
         .into_iter()
         .map(|row| (key_of(&row, key), row))
@@ -136,7 +136,8 @@ fn rounds(rows: Vec<Row>, key: &[&str]) -> Vec<Vec<Row>> {
     rounds
 }
 
-fn key_of(row: &Row, key: &[&str]) -> String {
+/// What tells rows of one table apart by `key`.
+pub(super) fn key_of(row: &Row, key: &[&str]) -> String {
     let part = |column: &&str| {
         row.get(*column)
             .map(ToString::to_string)
@@ -145,7 +146,7 @@ fn key_of(row: &Row, key: &[&str]) -> String {
     key.iter().map(part).collect::<Vec<_>>().join("\u{1f}")
 }
 
-fn insert_sql(dialect: Dialect, table: &str, columns: &[Column]) -> String {
+pub(super) fn insert_sql(dialect: Dialect, table: &str, columns: &[Column]) -> String {
     let names = columns
         .iter()
         .map(|column| quoted(column.name))
@@ -161,12 +162,7 @@ fn insert_sql(dialect: Dialect, table: &str, columns: &[Column]) -> String {
 
 fn upsert_sql(dialect: Dialect, table: &Table, columns: &[Column], keep_unsent: bool) -> String {
     let insert = insert_sql(dialect, table.name, columns);
-    let key = table
-        .key
-        .iter()
-        .map(|column| quoted(column))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let key = key_list(table);
     let is_used = |name: &str| columns.iter().any(|column| column.name == name);
     let merges: Vec<String> = table
         .merge
@@ -196,6 +192,12 @@ fn upsert_sql(dialect: Dialect, table: &Table, columns: &[Column], keep_unsent: 
     )
 }
 
+/// The columns that make a row of `table` the same row.
+pub(super) fn key_list(table: &Table) -> String {
+    let names: Vec<String> = table.key.iter().map(|column| quoted(column)).collect();
+    names.join(", ")
+}
+
 /// Where a row can only grow, one that does not is locked and not written.
 fn where_it_grows(table: &Table) -> String {
     if table
@@ -214,7 +216,7 @@ fn where_it_grows(table: &Table) -> String {
 }
 
 /// A column of the row that is there, and of the one that comes.
-fn sides(table: &str, column: &str) -> (String, String) {
+pub(super) fn sides(table: &str, column: &str) -> (String, String) {
     (
         format!("\"{table}\".\"{column}\""),
         format!("excluded.\"{column}\""),
@@ -223,7 +225,7 @@ fn sides(table: &str, column: &str) -> (String, String) {
 
 /// What a column becomes when its row is there already. `old` and `new` are told
 /// apart by nothing but what they hold, so the order does not matter.
-fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
+pub(super) fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
     let (old, new) = sides(table, column);
     let both = |name: &str| sides(table, name);
     let smaller = format!(
@@ -259,10 +261,15 @@ fn merged(table: &str, column: &str, merge: Merge, blanked: bool) -> String {
         }
     };
     if blanked {
-        let (old_flag, new_flag) = both("is_deleted");
-        return format!("CASE WHEN {old_flag} OR {new_flag} THEN NULL ELSE {merged} END");
+        return unless_deleted(table, &merged);
     }
     merged
+}
+
+/// `value`, or nothing once either row says that it was unsent.
+pub(super) fn unless_deleted(table: &str, value: &str) -> String {
+    let (old_flag, new_flag) = sides(table, "is_deleted");
+    format!("CASE WHEN {old_flag} OR {new_flag} THEN NULL ELSE {value} END")
 }
 
 /// The fields of `value`; what is no object has none.

@@ -8,67 +8,122 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::entry::{Entry, StoredRow};
+use super::rewrite::{self, Rewritten};
 use super::statements::{Row, ids, insert_new, row, upsert};
 use super::{StoreError, links};
 use crate::instagram::time::canonical;
 use crate::instagram::types::{MESSAGES, Merge, Plan, Table, Write};
 use crate::instagram::{Event, EventType};
 
-static CONVERSATIONS: Table = Table {
+pub(super) static CONVERSATIONS: Table = Table {
     name: "conversations",
     columns: columns_of::<entity::conversation::Entity>,
     key: &["account_id", "participant_ig_id"],
     merge: &[("last_message_at", Merge::Greatest)],
     blanked: &[],
+    told_by: &[],
 };
 
-/// Writes the typed rows of those of `entries` that are fresh, all of one type.
-/// Takes the conversations of duplicates too: see [`super::unsent`].
-pub(super) async fn write(
-    on: &DatabaseTransaction,
-    event_type: &EventType,
-    entries: &[Entry<'_>],
-    keep_unsent: bool,
-) -> Result<(), StoreError> {
-    let mut conversations: BTreeMap<Uuid, Row> = BTreeMap::new();
-    let mut tables: Vec<(&'static Table, Vec<Row>)> = Vec::new();
-    for entry in entries {
-        let Some(account_id) = entry.account_id else {
-            continue;
-        };
-        if !entry.is_fresh() && !entry.is_duplicate() {
-            continue;
+/// The rows that entries of one type leave, not yet written.
+#[derive(Default)]
+pub(super) struct Planned<'a> {
+    conversations: BTreeMap<Uuid, Row>,
+    fresh: Tables,
+    /// The rows that are written over what is there.
+    pub(super) rewritten: Vec<Rewritten<'a>>,
+}
+
+/// Rows by their table.
+pub(super) type Tables = Vec<(&'static Table, Vec<Row>)>;
+
+impl<'a> Planned<'a> {
+    /// The rows of those of `entries` that are fresh or written again. Takes the
+    /// conversations of duplicates too: see [`super::unsent`].
+    pub(super) fn of(event_type: &EventType, entries: &[Entry<'a>]) -> Self {
+        let mut planned = Self::default();
+        for entry in entries {
+            if let Some(account_id) = entry.account_id
+                && (entry.is_fresh() || entry.is_rewritten() || entry.is_duplicate())
+            {
+                planned.add(event_type, entry, account_id);
+            }
         }
-        let plan = (event_type.plan)(entry.event);
-        let conversation = conversation(account_id, entry.event, &plan);
-        if entry.is_fresh() {
-            for write in plan.writes {
-                let (table, row) = completed(write, account_id, entry.event, conversation.as_ref());
-                match tables
-                    .iter_mut()
-                    .find(|(known, _)| known.name == table.name)
-                {
-                    Some((_, rows)) => rows.push(row),
-                    None => tables.push((table, vec![row])),
-                }
+        planned
+    }
+
+    fn add(&mut self, event_type: &EventType, entry: &Entry<'a>, account_id: Uuid) {
+        let event = entry.event;
+        let plan = (event_type.plan)(event);
+        let conversation = conversation(account_id, event, &plan);
+        let rows = |write| completed(write, account_id, event, conversation.as_ref());
+        for (table, row) in plan.writes.into_iter().map(rows) {
+            if entry.is_fresh() {
+                add_row(&mut self.fresh, table, row);
+            } else if entry.is_rewritten() {
+                self.rewritten.push(Rewritten { table, row, event });
             }
         }
         if let Some((id, row)) = conversation {
-            conversations
+            self.conversations
                 .entry(id)
                 .and_modify(|known| keep_later(known, &row))
                 .or_insert(row);
         }
     }
-    take_conversations(on, conversations.into_values().collect()).await?;
-    for (table, rows) in &tables {
-        upsert(on, table, rows.clone(), keep_unsent).await?;
+
+    /// Writes them, and finds their links.
+    pub(super) async fn write(
+        self,
+        on: &DatabaseTransaction,
+        keep_unsent: bool,
+    ) -> Result<(), StoreError> {
+        take_conversations(on, self.conversations.into_values().collect()).await?;
+        rewrite::write(on, &self.rewritten, keep_unsent).await?;
+        for (table, rows) in &self.fresh {
+            upsert(on, table, rows.clone(), keep_unsent).await?;
+        }
+        let mut written = self.fresh;
+        let mut again = Tables::new();
+        for one in self.rewritten {
+            add_row(&mut again, one.table, one.row);
+        }
+        for (table, rows) in again {
+            if table.name == MESSAGES {
+                links::forget(on, &rows).await?;
+            }
+            for row in rows {
+                add_row(&mut written, table, row);
+            }
+        }
+        let written: HashMap<&str, &Vec<Row>> = written
+            .iter()
+            .map(|(table, rows)| (table.name, rows))
+            .collect();
+        Ok(links::find(on, &written).await?)
     }
-    let written: HashMap<&str, &Vec<Row>> = tables
-        .iter()
-        .map(|(table, rows)| (table.name, rows))
-        .collect();
-    Ok(links::find(on, &written).await?)
+}
+
+pub(super) fn add_row(tables: &mut Tables, table: &'static Table, row: Row) {
+    match tables
+        .iter_mut()
+        .find(|(known, _)| known.name == table.name)
+    {
+        Some((_, rows)) => rows.push(row),
+        None => tables.push((table, vec![row])),
+    }
+}
+
+/// The rows of an event that was stored for `account_id`.
+pub(super) fn rows_for(
+    event_type: &EventType,
+    event: &Event,
+    account_id: Uuid,
+) -> impl Iterator<Item = (&'static Table, Row)> {
+    let plan = (event_type.plan)(event);
+    let conversation = conversation(account_id, event, &plan);
+    plan.writes
+        .into_iter()
+        .map(move |write| completed(write, account_id, event, conversation.as_ref()))
 }
 
 /// Makes the conversations that are missing, and locks all of them.

@@ -44,7 +44,8 @@ impl<'a> Unsent<'a> {
         let mut told = BTreeMap::new();
         for entry in entries
             .iter()
-            .filter(|entry| of_messages && (entry.is_fresh() || entry.is_duplicate()))
+            .filter(|_| of_messages)
+            .filter(|entry| entry.is_fresh() || entry.is_rewritten() || entry.is_duplicate())
         {
             let event = entry.event;
             let (Some(account_id), Some(mid)) = (entry.account_id, event.object_id.as_deref())
@@ -111,7 +112,7 @@ impl<'a> Unsent<'a> {
 }
 
 /// Where the first rows of the events of a message lie.
-const PLACE: [entity::columns::Column; 5] = [
+pub(super) const PLACE: [entity::columns::Column; 5] = [
     column("account", Kind::Text(None)),
     column("type", Kind::Text(None)),
     column("from", Kind::Text(None)),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::message::Outgoing;
-use super::names::Announcement;
+use super::names::{Announcement, REPLAY};
 use crate::instagram::Event;
 
 /// `instagram.stored.*`: the event, its account and its rows.
@@ -54,6 +54,21 @@ pub fn reprocess(
         &Map::new(),
         max_payload,
     )
+}
+
+/// The same for an event that is stored, whose typed rows are to be written again:
+/// nothing of it is told any more. `run` is the replay's own.
+pub fn replay(event: &Event, run: Uuid, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
+    let mut message = reprocess(event, &format!("replay-{run}"), max_payload)?;
+    message.headers.insert(REPLAY, run.to_string());
+    Ok(message)
+}
+
+/// Whether a message of `instagram.reprocess.*` is one of a replay.
+#[must_use]
+pub fn is_replay(message: &async_nats::Message) -> bool {
+    let headers = message.headers.as_ref();
+    headers.is_some_and(|headers| headers.get(REPLAY).is_some())
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod connection;
 pub mod consumer;
 pub mod drift;
+pub mod erase;
 pub mod managed;
 pub mod message;
 pub mod monitor;

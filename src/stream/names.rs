@@ -12,14 +12,24 @@ pub const STORED: &str = "INSTAGRAM_STORED";
 pub const DEAD_LETTERS: &str = "INSTAGRAM_DEAD_LETTERS";
 /// Events to be processed once more.
 pub const REPROCESS: &str = "INSTAGRAM_REPROCESS";
+/// Deliveries that may have ended the process, and how often each was tried.
+pub const ATTEMPTS: &str = "INSTAGRAM_ATTEMPTS";
 
 /// The subject of the journal.
 pub const DELIVERIES_SUBJECT: &str = "instagram.deliveries";
+
+/// The subject of what is known of a delivery's attempts.
+#[must_use]
+pub fn attempts_subject(delivery_id: uuid::Uuid) -> String {
+    format!("instagram.attempts.{}", delivery_id.simple())
+}
 
 /// The header that recognises a message sent again: JetStream's own.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// The header that says where in its delivery an item stood (a JSON pointer).
 pub const PLACE: &str = "igstream-place";
+/// The header that says which replay sent an event to its handler.
+pub const REPLAY: &str = "igstream-replay";
 
 /// What a message says of its event, which decides its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

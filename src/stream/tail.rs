@@ -28,6 +28,8 @@ pub enum Start {
     New,
     /// With what came since.
     Since(DateTime<Utc>),
+    /// With the first that is there.
+    First,
 }
 
 /// Why a stream cannot be followed.
@@ -43,6 +45,8 @@ pub struct Tail {
     context: jetstream::Context,
     stream: String,
     subjects: Vec<String>,
+    /// What one fetch takes, in bytes.
+    bytes: usize,
     next: DeliverPolicy,
     open: Open,
 }
@@ -52,6 +56,8 @@ struct Open {
     pull: Pull,
     /// How many messages it has given.
     given: u64,
+    /// How many it had still to give, when that was heard last.
+    left: u64,
     /// How often the client had connected when it was made.
     connects: u64,
 }
@@ -67,6 +73,7 @@ impl Tail {
         let context = connection.consume.clone();
         let next = match start {
             Start::Since(start_time) => DeliverPolicy::ByStartTime { start_time },
+            Start::First => DeliverPolicy::All,
             Start::New => after(state(&context, stream).await?.last_sequence),
         };
         let open = open(&context, stream, &subjects, next).await?;
@@ -74,9 +81,17 @@ impl Tail {
             context,
             stream: stream.to_owned(),
             subjects,
+            // No single message is larger.
+            bytes: LIMIT_BYTES.max(2 * connection.max_payload()),
             next,
             open,
         })
+    }
+
+    /// Whether nothing more was there when it was looked last.
+    #[must_use]
+    pub fn is_at_the_end(&self) -> bool {
+        self.open.left == 0
     }
 
     /// What came next, at least one message, however long it takes: an outage is waited for.
@@ -85,7 +100,7 @@ impl Tail {
             if self.may_have_lost() {
                 self.reopen().await;
             }
-            match self.open.pull.fetch(LIMIT, LIMIT_BYTES, WAIT).await {
+            match self.open.pull.fetch(LIMIT, self.bytes, WAIT).await {
                 Ok(messages) => {
                     let messages = self.in_order(messages);
                     if !messages.is_empty() {
@@ -107,6 +122,7 @@ impl Tail {
                 break;
             }
             self.open.given += 1;
+            self.open.left = info.pending;
             self.next = after(info.stream_sequence);
             good.push(message);
         }
@@ -185,8 +201,10 @@ async fn open(
         ..Default::default()
     };
     let consumer = context.create_consumer_on_stream(config, stream).await;
+    let consumer = consumer.map_err(|error| failed(stream, &error))?;
     Ok(Open {
-        pull: Pull::new(context, &consumer.map_err(|error| failed(stream, &error))?),
+        left: consumer.cached_info().num_pending,
+        pull: Pull::new(context, &consumer),
         given: 0,
         connects,
     })

@@ -104,6 +104,9 @@ struct StreamDefinition {
     first_sequence: Option<FirstSequence>,
     #[serde(default)]
     atomic_batches: bool,
+    /// Whether only the last message of each subject is kept.
+    #[serde(default)]
+    last_of_subject: bool,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -121,7 +124,14 @@ enum Discard {
 }
 
 #[derive(Deserialize)]
+#[serde(untagged)]
 enum MaxBytes {
+    Fixed(i64),
+    Told(ToldMaxBytes),
+}
+
+#[derive(Deserialize)]
+enum ToldMaxBytes {
     #[serde(rename = "stream.max_bytes")]
     Configured,
 }
@@ -271,6 +281,18 @@ impl Topology {
         })
     }
 
+    /// How large the stream may grow, in bytes, where the server has the room.
+    pub fn max_bytes(&self, stream: &str) -> Result<i64, TopologyError> {
+        Ok(self.max_bytes_of(self.stream(stream)?))
+    }
+
+    fn max_bytes_of(&self, definition: &StreamDefinition) -> i64 {
+        match definition.max_bytes {
+            MaxBytes::Fixed(bytes) => bytes.min(self.settings.max_bytes),
+            MaxBytes::Told(ToldMaxBytes::Configured) => self.settings.max_bytes,
+        }
+    }
+
     fn consumer(&self, kind: &str) -> Result<&ConsumerDefinition, TopologyError> {
         let definition = self.definitions.consumer.get(kind);
         definition.ok_or_else(|| TopologyError::Undefined(format!("consumer.{kind}")))
@@ -286,7 +308,6 @@ impl Topology {
     }
 
     fn config(&self, definition: &StreamDefinition) -> Config {
-        let MaxBytes::Configured = definition.max_bytes;
         let max_age = definition
             .max_age
             .as_ref()
@@ -306,7 +327,8 @@ impl Topology {
             },
             storage: StorageType::File,
             num_replicas: self.settings.replicas,
-            max_bytes: self.settings.max_bytes,
+            max_bytes: self.max_bytes_of(definition),
+            max_messages_per_subject: if definition.last_of_subject { 1 } else { -1 },
             max_age,
             duplicate_window: window_within(self.settings.duplicate_window, max_age),
             allow_direct: true,

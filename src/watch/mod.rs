@@ -1,7 +1,9 @@
 //! What looks after the service in the background: a sampler of depths and ages,
-//! a purger of what is old and done with, and the adopter of events whose account
-//! became known.
+//! a purger of what is old and done with, the adopter of events whose account
+//! became known, and the eraser of accounts that are to be forgotten.
 
 pub mod adopter;
+pub mod eraser;
+pub mod erasure;
 pub mod purger;
 pub mod sampler;

@@ -81,7 +81,7 @@ async fn a_running_service_is_good(database: TestDatabase) {
     checked.assert_one("database", &["good"]);
     checked.assert_one("clock", &["good"]);
     let streams = checked.about("stream");
-    assert_eq!(streams.len(), 5, "{streams:?}");
+    assert_eq!(streams.len(), 6, "{streams:?}");
     assert!(
         streams.iter().all(|found| found.starts_with("good")),
         "{streams:?}"

@@ -174,7 +174,7 @@ async fn comments_of_one_second_in_any_order(database: TestDatabase) {
 
 /// How the events come: a permutation, batches that end after some of them, and
 /// some that come again.
-fn orders(count: usize) -> impl Strategy<Value = (Vec<usize>, Vec<bool>, Vec<Index>)> {
+pub fn orders(count: usize) -> impl Strategy<Value = (Vec<usize>, Vec<bool>, Vec<Index>)> {
     let order = Just((0..count).collect::<Vec<_>>()).prop_shuffle();
     let again = prop::collection::vec(any::<Index>(), 0..6);
     (
@@ -211,7 +211,7 @@ async fn any_order(database: &TestDatabase, events: Vec<Event>, keep_unsent: boo
 }
 
 /// Batches of one type each, as handlers take them.
-fn batches<'a>(
+pub fn batches<'a>(
     events: &'a [Event],
     order: &[usize],
     ends: &[bool],
@@ -274,7 +274,7 @@ pub async fn rows(store: &Store, events: &[Event]) -> BTreeMap<&'static str, Vec
     all
 }
 
-async fn dump(store: &Store, query: &str) -> Vec<String> {
+pub async fn dump(store: &Store, query: &str) -> Vec<String> {
     let backend = store.database().get_database_backend();
     let found = JsonValue::find_by_statement(Statement::from_string(backend, query))
         .all(store.database())

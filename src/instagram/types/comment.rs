@@ -15,6 +15,7 @@ pub static TYPE: EventType = EventType {
     name: "comment",
     claims: |item| item.field.as_deref() == Some("comments"),
     understand: |item| meaning(item, "comment", "comment", false),
+    tables: &[&TABLE],
     plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
 };
 
@@ -33,9 +34,10 @@ pub static TABLE: Table = Table {
         ("parent_id", Merge::Newer),
         ("raw_data", Merge::Newer),
         ("is_live", Merge::Either),
-        ("timestamp", Merge::Greatest),
+        ("timestamp", Merge::Newer),
     ],
     blanked: &[],
+    told_by: &["comment", "live_comment"],
 };
 
 /// A comment or a live comment.

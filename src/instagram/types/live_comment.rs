@@ -7,5 +7,6 @@ pub static TYPE: EventType = EventType {
     name: "live_comment",
     claims: |item| item.field.as_deref() == Some("live_comments"),
     understand: |item| comment::meaning(item, "live_comment", "live_video", true),
+    tables: &[&comment::TABLE],
     plan: |event| Plan::one(&comment::TABLE, &event.data, Thread::None),
 };

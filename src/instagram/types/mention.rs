@@ -2,9 +2,10 @@
 //! "Mentions". It says neither who nor when.
 
 use entity::columns::columns_of;
+use serde_json::{Map, Value};
 
 use super::{EventType, Plan, Table, Thread, row};
-use crate::instagram::event::{Malformed, Meaning};
+use crate::instagram::event::{Event, Malformed, Meaning};
 use crate::instagram::identity::{Part, column_id, event_id};
 use crate::instagram::item::Item;
 use crate::instagram::time;
@@ -14,7 +15,8 @@ pub static TYPE: EventType = EventType {
     name: "mention",
     claims: |item| item.field.as_deref() == Some("mentions"),
     understand: meaning,
-    plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
+    tables: &[&TABLE],
+    plan: |event| Plan::one(&TABLE, &own_row(event, &event.data), Thread::None),
 };
 
 /// The name of the table.
@@ -28,7 +30,17 @@ pub static TABLE: Table = Table {
     key: &["account_id", "id"],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
+
+/// The row under the id of its event, which stays what it was when it came.
+pub fn own_row(event: &Event, data: &Map<String, Value>) -> Map<String, Value> {
+    let mut row = data.clone();
+    if !row.is_empty() {
+        row.insert("id".to_owned(), Value::from(event.event_id.as_str()));
+    }
+    row
+}
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {
     let (media, comment) = (item.id(&["media_id"]), item.id(&["comment_id"]));

@@ -22,6 +22,7 @@ pub static TYPE: EventType = EventType {
             || item.is_messaging("message_edit", &["message_edit"])
     },
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| Plan {
         writes: vec![Write {
             table: &TABLE,
@@ -65,6 +66,7 @@ pub static TABLE: Table = Table {
         "quick_reply_payload",
         "raw_data",
     ],
+    told_by: &["message", "story_mention"],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -14,6 +14,7 @@ pub static TYPE: EventType = EventType {
     name: "message_reactions",
     claims: |item| item.is_messaging("reaction", &["message_reactions"]),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| {
         let outbound = event.sender_ig_id.as_deref() == Some(event.ig_account_id.as_str());
         Plan::one(&TABLE, &event.data, Thread::of(outbound))
@@ -33,6 +34,7 @@ pub static TABLE: Table = Table {
     ],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
 
 /// The words that the column `action` takes.

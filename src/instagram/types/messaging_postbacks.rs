@@ -3,7 +3,7 @@
 
 use entity::columns::columns_of;
 
-use super::{EventType, Plan, Table, Thread, row};
+use super::{EventType, Merge, Plan, Table, Thread, row};
 use crate::instagram::event::{Malformed, Meaning};
 use crate::instagram::identity::{Part, column_id, digest, event_id};
 use crate::instagram::item::Item;
@@ -14,6 +14,7 @@ pub static TYPE: EventType = EventType {
     name: "messaging_postbacks",
     claims: |item| item.is_messaging("postback", &["messaging_postbacks"]),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| {
         let is_self = event
             .data
@@ -29,8 +30,10 @@ pub static TABLE: Table = Table {
     name: "instagram_messaging_postbacks",
     columns: columns_of::<entity::messaging_postback::Entity>,
     key: &["account_id", "message_id", "sender_ig_id"],
-    merge: &[],
+    // Whoever has dealt with it sets it.
+    merge: &[("processed", Merge::Either)],
     blanked: &[],
+    told_by: &[],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -14,6 +14,7 @@ pub static TYPE: EventType = EventType {
     name: "messaging_seen",
     claims: |item| item.is_messaging("read", &["messaging_seen"]),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| {
         let outbound = event.sender_ig_id.as_deref() == Some(event.ig_account_id.as_str());
         Plan::one(&TABLE, &event.data, Thread::of(outbound))
@@ -32,6 +33,7 @@ pub static TABLE: Table = Table {
     key: &["account_id", "last_message_id", "reader_ig_id", "timestamp"],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -27,6 +27,8 @@ pub struct EventType {
     pub claims: fn(&Item) -> bool,
     /// What the item means.
     pub understand: fn(&Item) -> Result<Meaning, Malformed>,
+    /// The tables that its rows are in.
+    pub tables: &'static [&'static Table],
     /// The rows of an event of this type.
     pub plan: fn(&Event) -> Plan,
 }
@@ -63,6 +65,18 @@ event_types! {
 /// Every type a message can be of: the list, and `unknown`.
 pub fn with_unknown() -> impl Iterator<Item = &'static EventType> {
     ALL.into_iter().chain([&UNKNOWN])
+}
+
+/// Every table that the events of some type leave rows in, once.
+#[must_use]
+pub fn tables() -> Vec<&'static Table> {
+    let mut tables: Vec<&Table> = Vec::new();
+    for table in ALL.iter().flat_map(|event_type| event_type.tables) {
+        if tables.iter().all(|known| known.name != table.name) {
+            tables.push(table);
+        }
+    }
+    tables
 }
 
 /// The type of that name.

@@ -20,6 +20,18 @@ pub struct Table {
     /// The columns that are blanked once `is_deleted` is set, unless
     /// `privacy.keep_unsent`.
     pub blanked: &'static [&'static str],
+    /// The types whose events can tell of one and the same row, each by its
+    /// `object_id`; none where a row is one event's own.
+    pub told_by: &'static [&'static str],
+}
+
+impl Table {
+    /// What becomes of `column` when its row is there already, if a rule says so.
+    #[must_use]
+    pub fn rule(&self, column: &str) -> Option<Merge> {
+        let named = self.merge.iter().find(|(name, _)| *name == column);
+        named.map(|(_, merge)| *merge)
+    }
 }
 
 /// How a column of a row that is there and of one that comes become one. None of

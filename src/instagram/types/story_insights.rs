@@ -14,6 +14,7 @@ pub static TYPE: EventType = EventType {
     name: "story_insights",
     claims: |item| item.field.as_deref() == Some("story_insights"),
     understand: meaning,
+    tables: &[&TABLE],
     plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
 };
 
@@ -24,6 +25,7 @@ pub static TABLE: Table = Table {
     key: &["account_id", "media_id", "timestamp"],
     merge: &[],
     blanked: &[],
+    told_by: &[],
 };
 
 fn meaning(item: &Item) -> Result<Meaning, Malformed> {

@@ -26,6 +26,7 @@ pub static TYPE: EventType = EventType {
             && !item.flag(&["message", "is_deleted"])
     },
     understand: meaning,
+    tables: &[&message::TABLE, &mention::TABLE],
     plan,
 };
 
@@ -73,7 +74,7 @@ fn plan(event: &Event) -> Plan {
     let thread = thread(event, &message);
     let mut writes = vec![Write {
         table: &mention::TABLE,
-        row: mention,
+        row: mention::own_row(event, &mention),
         is_whole: true,
     }];
     if !message.is_empty() {

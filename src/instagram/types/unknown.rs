@@ -14,6 +14,7 @@ pub static UNKNOWN: EventType = EventType {
     name: event::UNKNOWN,
     claims: |_| false,
     understand: |item| Ok(meaning(item, None)),
+    tables: &[],
     plan: |_| Plan::default(),
 };
 

@@ -75,6 +75,13 @@ impl Ledger {
         });
     }
 
+    /// What was sent of all accounts but this one.
+    pub fn without(mut self, ig_account_id: &str) -> Self {
+        self.0
+            .retain(|line| line.ig_account_id.as_deref() != Some(ig_account_id));
+        self
+    }
+
     fn lines(&self, expectation: &str) -> impl Iterator<Item = &Line> {
         self.0
             .iter()
@@ -160,6 +167,15 @@ impl Books {
             stored: streams.messages(STORED).await,
             dead_letters: streams.messages(DEAD_LETTERS).await,
         }
+    }
+
+    /// What there is of all accounts but this one. Typed rows have no such id: there must be none of it.
+    pub fn without(mut self, ig_account_id: &str) -> Self {
+        self.rows.retain(|row| row.ig_account_id != ig_account_id);
+        for messages in [&mut self.events, &mut self.stored, &mut self.dead_letters] {
+            messages.retain(|message| message.text("ig_account_id") != ig_account_id);
+        }
+        self
     }
 
     pub fn with_status(&self, status: &str) -> impl Iterator<Item = &webhook_event::Model> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use igstream::instagram::types::{self, EventType};
 use igstream::instagram::{Delivery, Event, understand};
-use igstream::store::{Incoming, Outcome, Store, StoreError, StoreOptions};
+use igstream::store::{Incoming, Occasion, Outcome, Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -132,7 +132,7 @@ pub fn from_stream(event: &Event, sequence: u64) -> Incoming {
     Incoming {
         event: read,
         sequence: Some(sequence),
-        reprocess: false,
+        occasion: Occasion::Told,
     }
 }
 
@@ -141,7 +141,16 @@ pub fn once_more(event: &Event) -> Incoming {
     Incoming {
         event: event.clone(),
         sequence: None,
-        reprocess: true,
+        occasion: Occasion::OnceMore,
+    }
+}
+
+/// The event as a replay brings it.
+pub fn replayed(event: &Event) -> Incoming {
+    Incoming {
+        event: event.clone(),
+        sequence: None,
+        occasion: Occasion::Replay,
     }
 }
 

@@ -88,6 +88,12 @@ impl Service {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let process = self.process.as_mut().expect("a process");
+        process.try_wait().expect("a process").is_some()
+    }
+
     /// A command of igstream, with the same settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let variables = self

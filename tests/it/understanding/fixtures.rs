@@ -71,6 +71,24 @@ fn every_delivery_is_understood_as_its_fixture_says() {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
+/// What is erased of an account is erased from these tables.
+#[test]
+fn an_event_leaves_rows_in_the_tables_that_its_type_names() {
+    for (folder, name, fixture) in fixtures() {
+        for event in understood(&delivery_of(&fixture)) {
+            let event_type = types::by_name(&event.event_type).expect("a type");
+            for write in (event_type.plan)(&event).writes {
+                let is_named = |table: &&types::Table| table.name == write.table.name;
+                assert!(
+                    event_type.tables.iter().any(is_named),
+                    "{folder}/{name}: {}",
+                    write.table.name
+                );
+            }
+        }
+    }
+}
+
 /// Where its account becomes known later, only the generic row is left of an event.
 #[test]
 fn an_event_read_again_from_its_item_has_the_same_rows() {

@@ -1,0 +1,242 @@
+//! What can be processed again: rows of the generic log, and what becomes of each.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::webhook_event::status::{DEAD, DISCARDED, DUPLICATE, STORED};
+use entity::webhook_event::{Column, Entity, Model};
+use futures::TryStreamExt;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::unassigned::{Kept, with_text};
+use super::{Store, StoreError};
+use crate::instagram::Event;
+use crate::instagram::event::UNKNOWN;
+use crate::instagram::identity::first_receipt_at;
+
+/// Which events are meant; all that is given has to be so.
+#[derive(Debug, Clone, Default)]
+pub struct Replayable {
+    /// This type.
+    pub event_type: Option<String>,
+    /// This account, as received.
+    pub ig_account_id: Option<String>,
+    /// Received then or later, to the millisecond.
+    pub from: Option<DateTime<Utc>>,
+    /// Received then or earlier, to the millisecond.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Replayable {
+    /// Whether a receipt came within the time meant.
+    #[must_use]
+    pub fn is_in_time(&self, receipt_id: Uuid) -> bool {
+        self.first().is_none_or(|first| receipt_id >= first)
+            && self.end().is_none_or(|end| receipt_id < end)
+    }
+
+    /// Whether this type of this account is meant.
+    #[must_use]
+    pub fn is_of(&self, event_type: &str, ig_account_id: &str) -> bool {
+        let is = |wanted: &Option<String>, of: &str| wanted.as_ref().is_none_or(|it| it == of);
+        is(&self.event_type, event_type) && is(&self.ig_account_id, ig_account_id)
+    }
+
+    /// Receipts are in the order of time: a time is a place among them.
+    fn first(&self) -> Option<Uuid> {
+        self.from.map(first_receipt_at)
+    }
+
+    fn end(&self) -> Option<Uuid> {
+        let after = |to: DateTime<Utc>| to.checked_add_signed(chrono::TimeDelta::milliseconds(1));
+        self.to.and_then(after).map(first_receipt_at)
+    }
+
+    fn condition(&self) -> Condition {
+        Condition::all()
+            .add_option(self.first().map(|first| Column::Id.gte(first)))
+            .add_option(self.end().map(|end| Column::Id.lt(end)))
+            .add_option(self.event_type.as_ref().map(|it| Column::EventType.eq(it)))
+            .add_option(
+                self.ig_account_id
+                    .as_ref()
+                    .map(|it| Column::IgAccountId.eq(it)),
+            )
+    }
+}
+
+/// What can be done with an event that has a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Stored: its typed rows are written again.
+    Replay,
+    /// It waits for its account or its next attempt, or is dead: it is tried again.
+    OnceMore,
+    /// Nothing.
+    Leave(Left),
+}
+
+impl Way {
+    /// The same, where the parser makes something of `event` as one of its type.
+    #[must_use]
+    pub fn if_understood(self, event: &Event) -> Self {
+        match self {
+            Self::Replay | Self::OnceMore
+                if event.data.is_empty() && event.event_type != UNKNOWN =>
+            {
+                Self::Leave(Left::NotUnderstood)
+            }
+            way => way,
+        }
+    }
+}
+
+/// Why an event is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    /// Instagram had told it before: the first telling of it has the rows.
+    Duplicate,
+    /// A malformed item is the same again.
+    Malformed,
+    /// An operator gave it up.
+    Discarded,
+    /// What a person unsent stays blanked.
+    Blanked,
+    /// Of none of the types: it has no typed row.
+    Unknown,
+    /// Only the journal has the item, which was too large for a message.
+    OnlyInJournal,
+    /// Today's parser makes nothing of it as an event of its type.
+    NotUnderstood,
+    /// The row of its account was deleted.
+    WithoutAccount,
+    /// Its account was erased.
+    Erased,
+    /// It is not stored yet.
+    InFlight,
+}
+
+/// What the row of a receipt says that matters to a replay.
+#[derive(Debug, Clone, sea_orm::FromQueryResult)]
+pub struct RowHead {
+    /// The receipt.
+    pub id: Uuid,
+    /// The type that the event is of for ever.
+    pub event_type: String,
+    /// What happened, as it was understood when it came.
+    pub event_id: String,
+    status: String,
+    deaths: i32,
+    instagram_account_id: Option<Uuid>,
+    has_payload: bool,
+}
+
+impl RowHead {
+    fn of(row: &Model) -> Self {
+        Self {
+            id: row.id,
+            event_type: row.event_type.clone(),
+            event_id: row.event_id.clone(),
+            status: row.status.clone(),
+            deaths: row.deaths,
+            instagram_account_id: row.instagram_account_id,
+            has_payload: row.payload.is_some(),
+        }
+    }
+
+    /// What can be done with the event.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        let is_unknown = self.event_type == UNKNOWN;
+        match self.status.as_str() {
+            DUPLICATE => Way::Leave(Left::Duplicate),
+            DISCARDED => Way::Leave(Left::Discarded),
+            DEAD if is_unknown => Way::Leave(Left::Malformed),
+            _ if !self.has_payload => Way::Leave(Left::Blanked),
+            STORED if is_unknown => Way::Leave(Left::Unknown),
+            STORED if self.instagram_account_id.is_none() => Way::Leave(Left::WithoutAccount),
+            STORED => Way::Replay,
+            _ => Way::OnceMore,
+        }
+    }
+
+    /// Its how-manieth death it has to be brought back from, if it is dead.
+    #[must_use]
+    pub fn death(&self) -> Option<i32> {
+        (self.status == DEAD).then_some(self.deaths)
+    }
+}
+
+/// An event of the generic log, and what can be done with it.
+#[derive(Debug)]
+pub struct Logged {
+    /// The event, understood again by today's parser.
+    pub event: Event,
+    /// What its row says.
+    pub head: RowHead,
+    /// What can be done with it.
+    pub way: Way,
+}
+
+impl Store {
+    /// Up to `limit` events of the generic log after `after`, the oldest first; fewer
+    /// where their items weigh more than `bytes`.
+    pub async fn replayable(
+        &self,
+        which: &Replayable,
+        after: Option<Uuid>,
+        limit: u64,
+        bytes: usize,
+    ) -> Result<Vec<Logged>, StoreError> {
+        let later = after.map(|after| Column::Id.gt(after));
+        let rows = Entity::find()
+            .filter(which.condition())
+            .filter(Condition::all().add_option(later))
+            .order_by_asc(Column::Id)
+            .limit(limit);
+        let mut rows = with_text(rows).stream(&self.database).await?;
+        let (mut page, mut weight) = (Vec::new(), 0);
+        while weight < bytes
+            && let Some(row) = rows.try_next().await?
+        {
+            let logged = logged(row);
+            weight += logged.event.raw.as_ref().map_or(0, |raw| raw.get().len());
+            page.push(logged);
+        }
+        Ok(page)
+    }
+
+    /// What the rows of these receipts say; those that have none are left out.
+    pub async fn heads(&self, receipts: &[Uuid]) -> Result<HashMap<Uuid, RowHead>, StoreError> {
+        let heads: Vec<RowHead> = Entity::find()
+            .select_only()
+            .columns([
+                Column::Id,
+                Column::EventType,
+                Column::EventId,
+                Column::Status,
+                Column::Deaths,
+                Column::InstagramAccountId,
+            ])
+            .column_as(Expr::col(Column::Payload).is_not_null(), "has_payload")
+            .filter(Column::Id.is_in(receipts.iter().copied()))
+            .into_model()
+            .all(&self.database)
+            .await?;
+        Ok(heads.into_iter().map(|head| (head.id, head)).collect())
+    }
+}
+
+fn logged(kept: Kept) -> Logged {
+    let head = RowHead::of(&kept.row);
+    let event = kept.event();
+    let way = match head.way() {
+        Way::Replay if event.raw_omitted => Way::Leave(Left::OnlyInJournal),
+        way => way.if_understood(&event),
+    };
+    Logged { event, head, way }
+}

@@ -1,0 +1,315 @@
+//! Messages of erased accounts are deleted from the streams that have one message an event.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::stream::{ConsumerErrorKind, LastRawMessageErrorKind};
+use async_nats::jetstream::{self, ErrorCode, consumer, stream};
+use futures::{StreamExt, TryStreamExt};
+use uuid::Uuid;
+
+use super::consumer::Pull;
+use super::names::MESSAGE_ID;
+use super::topology::ConsumerNames;
+
+/// What is looked at at once: headers alone.
+const PAGE: usize = 1000;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+const WAIT: Duration = Duration::from_secs(1);
+/// After so long the server forgets a consumer that nobody asks.
+const INACTIVE: Duration = Duration::from_secs(30);
+/// Single deletions under way at once.
+const WINDOW: usize = 16;
+
+/// Why messages could not be deleted, or not be looked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the messages of {subject} in {stream} cannot be deleted: {reason}")]
+pub struct EraseError {
+    stream: String,
+    subject: String,
+    reason: String,
+}
+
+/// Messages of one subject of one stream.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    /// The stream.
+    pub stream: &'static str,
+    /// The subject, without wildcards.
+    pub subject: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The receipt of a message by its `Nats-Msg-Id`, whatever it announces.
+#[must_use]
+pub fn receipt_of(message_id: &str) -> Option<Uuid> {
+    message_id
+        .split(':')
+        .find_map(|part| Uuid::try_parse(part).ok())
+}
+
+/// The subjects in `stream` that match `filter` and have messages. A stream that is not there has
+/// none.
+pub async fn messages(
+    context: &jetstream::Context,
+    stream: &'static str,
+    filter: &str,
+) -> Result<Vec<Messages>, EraseError> {
+    let failed = |reason: &dyn std::fmt::Display| failed(stream, filter, reason);
+    let found = match context.get_stream(stream).await {
+        Ok(found) => found,
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let subjects = found
+        .info_with_subjects(filter)
+        .await
+        .map_err(|error| failed(&error))?;
+    subjects
+        .map_ok(|(subject, count)| Messages {
+            stream,
+            subject,
+            count: count as u64,
+        })
+        .try_collect()
+        .await
+        .map_err(|error| failed(&error))
+}
+
+/// The last sequence of a stream; 0 where it is not there.
+pub async fn last_sequence(
+    context: &jetstream::Context,
+    stream: &'static str,
+) -> Result<u64, EraseError> {
+    match context.get_stream(stream).await {
+        Ok(found) => Ok(found.cached_info().state.last_sequence),
+        Err(error) if is_missing(&error) => Ok(0),
+        Err(error) => Err(failed(stream, "all subjects", &error)),
+    }
+}
+
+/// What is known of a consumer; `None` where it is not there.
+pub async fn consumer_info(
+    context: &jetstream::Context,
+    names: &ConsumerNames,
+) -> Result<Option<consumer::Info>, EraseError> {
+    const NOT_THERE: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+    let found = context.get_consumer_from_stream::<pull::Config, _, _>(&names.name, &names.stream);
+    match found.await {
+        Ok(found) => Ok(Some(found.cached_info().clone())),
+        Err(error) => match error.kind() {
+            ConsumerErrorKind::JetStream(ref reason)
+                if NOT_THERE.contains(&reason.error_code()) =>
+            {
+                Ok(None)
+            }
+            _ => Err(failed(&names.stream, &names.filter, &error)),
+        },
+    }
+}
+
+impl Messages {
+    /// The sequence of the last message; `None` where there is none.
+    pub async fn last(&self, context: &jetstream::Context) -> Result<Option<u64>, EraseError> {
+        let stream = self.open(context).await?;
+        match stream.get_last_raw_message_by_subject(&self.subject).await {
+            Ok(message) => Ok(Some(message.sequence)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// Deletes those up to the sequence `through` whose receipts are `covered`, and returns how
+    /// many. What comes before the first that is not goes at once, the others one by one. A
+    /// message that names no receipt is not ours, and stays.
+    pub async fn delete(
+        &self,
+        context: &jetstream::Context,
+        through: u64,
+        covered: impl Fn(Uuid) -> bool,
+    ) -> Result<u64, EraseError> {
+        let stream = self.open(context).await?;
+        let mut pages = Pages::open(context, self).await?;
+        let mut deleted = 0;
+        // One after the last of those that go at once.
+        let mut purge_to = Some(0);
+        while let Some(page) = pages.next(through).await? {
+            let mut stragglers = Vec::new();
+            for (sequence, receipt) in page {
+                match (receipt.is_some_and(&covered), purge_to) {
+                    (true, Some(_)) => purge_to = Some(sequence + 1),
+                    (true, None) => stragglers.push(sequence),
+                    (false, Some(end)) => {
+                        deleted += self.purge(&stream, end).await?;
+                        purge_to = None;
+                    }
+                    (false, None) => {}
+                }
+            }
+            deleted += delete_each(&stream, &stragglers)
+                .await
+                .map_err(|error| self.failed(&error))?;
+        }
+        if let Some(end) = purge_to {
+            deleted += self.purge(&stream, end).await?;
+        }
+        pages.close(context).await;
+        Ok(deleted)
+    }
+
+    /// By its whole subject: a consumer is told of what is purged only where it takes all of it.
+    async fn purge(&self, stream: &stream::Stream<()>, end: u64) -> Result<u64, EraseError> {
+        if end == 0 {
+            return Ok(0);
+        }
+        let purged = stream.purge().filter(&self.subject).sequence(end).await;
+        Ok(purged.map_err(|error| self.failed(&error))?.purged)
+    }
+
+    async fn open(&self, context: &jetstream::Context) -> Result<stream::Stream<()>, EraseError> {
+        let stream = context.get_stream_no_info(self.stream).await;
+        stream.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, reason: &dyn std::fmt::Display) -> EraseError {
+        failed(self.stream, &self.subject, reason)
+    }
+}
+
+/// Deletes single messages of `stream`; those that are gone already count for nothing.
+pub async fn delete_sequences(
+    context: &jetstream::Context,
+    stream: &'static str,
+    sequences: &[u64],
+) -> Result<u64, EraseError> {
+    let failed = |reason: &dyn std::fmt::Display| failed(stream, "erased accounts", reason);
+    let opened = context.get_stream_no_info(stream).await;
+    let opened = opened.map_err(|error| failed(&error))?;
+    let deleted = delete_each(&opened, sequences).await;
+    deleted.map_err(|error| failed(&error))
+}
+
+async fn delete_each(stream: &stream::Stream<()>, sequences: &[u64]) -> Result<u64, String> {
+    futures::stream::iter(sequences.to_vec())
+        .map(|sequence| async move {
+            let Err(error) = stream.delete_message(sequence).await else {
+                return Ok(1);
+            };
+            // The server says in words alone that there is no such message.
+            match stream.get_raw_message(sequence).await {
+                Err(missing) if missing.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+                _ => Err(error.to_string()),
+            }
+        })
+        .buffer_unordered(WINDOW)
+        .try_fold(0, |sum, deleted| async move { Ok(sum + deleted) })
+        .await
+}
+
+/// The messages of a subject by their headers, acknowledged by nobody.
+struct Pages {
+    of: Messages,
+    name: String,
+    pull: Pull,
+    /// How many there are still.
+    left: u64,
+    given: u64,
+}
+
+impl Pages {
+    async fn open(context: &jetstream::Context, of: &Messages) -> Result<Self, EraseError> {
+        let config = pull::Config {
+            ack_policy: AckPolicy::None,
+            filter_subject: of.subject.clone(),
+            headers_only: true,
+            inactive_threshold: INACTIVE,
+            memory_storage: true,
+            num_replicas: 1,
+            ..Default::default()
+        };
+        let consumer = context.create_consumer_on_stream(config, of.stream).await;
+        let consumer = consumer.map_err(|error| of.failed(&error))?;
+        let info = consumer.cached_info();
+        Ok(Self {
+            of: of.clone(),
+            name: info.name.clone(),
+            left: info.num_pending,
+            given: 0,
+            pull: Pull::new(context, &consumer),
+        })
+    }
+
+    /// The next, each with its receipt, up to the sequence `through`; `None` when there are no more.
+    async fn next(&mut self, through: u64) -> Result<Option<Vec<(u64, Option<Uuid>)>>, EraseError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let limit = PAGE.min(usize::try_from(self.left).unwrap_or(PAGE));
+        let fetched = self.pull.fetch(limit, PAGE_BYTES, WAIT).await;
+        let fetched = fetched.map_err(|error| self.of.failed(&error))?;
+        let mut page = Vec::with_capacity(fetched.len());
+        for message in &fetched {
+            let info = message.info().map_err(|error| self.of.failed(&*error))?;
+            // What was lost on the way is not known to be covered.
+            if info.consumer_sequence != self.given + 1 {
+                return Err(self.of.failed(&"some were lost on the way; trying again"));
+            }
+            self.given += 1;
+            if info.stream_sequence > through {
+                self.left = 0;
+                break;
+            }
+            self.left = self.left.saturating_sub(1);
+            page.push((info.stream_sequence, receipt(message)));
+        }
+        Ok((!page.is_empty()).then_some(page))
+    }
+
+    /// It would go by itself.
+    async fn close(self, context: &jetstream::Context) {
+        let closed = context
+            .delete_consumer_from_stream(&self.name, self.of.stream)
+            .await;
+        if let Err(error) = closed {
+            tracing::debug!(%error, "a consumer was not deleted; it goes by itself");
+        }
+    }
+}
+
+fn receipt(message: &jetstream::Message) -> Option<Uuid> {
+    let headers = message.headers.as_ref()?;
+    receipt_of(headers.get(MESSAGE_ID)?.as_str())
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(ref reason) if reason.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+fn failed(stream: &str, subject: &str, reason: &dyn std::fmt::Display) -> EraseError {
+    EraseError {
+        stream: stream.to_owned(),
+        subject: subject.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_names_its_receipt() {
+        let receipt = Uuid::now_v7();
+        for id in [
+            format!("{receipt}"),
+            format!("stored:{receipt}"),
+            format!("dead:{receipt}:2"),
+            format!("reprocess:{receipt}:adopted"),
+        ] {
+            assert_eq!(receipt_of(&id), Some(receipt), "{id}");
+        }
+        assert_eq!(receipt_of("somebody else's"), None);
+    }
+}
