@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt fuzz tools clean-data
+.PHONY: help run test test-faults check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt fuzz tools clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,9 +11,17 @@ help: ## list the targets
 run: ## the demo: the service, simulated traffic, and a live table (KEEP=1 keeps the data of the last run)
 	@python3 scripts/run.py
 
+# Most tests wait for a process or for a pause to be over: more of them at once than there are cores.
+TEST_THREADS ?= 6
+
 test: tools ## all tests, on SQLite and PostgreSQL, and the check with an independent NATS client
-	scripts/with-postgres cargo test --workspace --locked
+	scripts/with-postgres env RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 	$(MAKE) --no-print-directory check-client
+
+test-faults: tools ## kill, freeze, cut and fill what igstream depends on, again and again: a line a fault (20 minutes)
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
+	IGSTREAM_TEST_FAULTS=long scripts/with-postgres cargo test --quiet --locked --test it faults:: -- \
+		--test-threads 1 >"$$log" || { cat "$$log"; exit 1; }
 
 check-client: tools ## what other services find on NATS, read with nats-py
 	scripts/fetch-tools --python

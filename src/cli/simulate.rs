@@ -1,7 +1,7 @@
 //! `igstream simulate`: plays Instagram against a running service.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     ops::RangeInclusive,
     path::PathBuf,
     process::ExitCode,
@@ -11,8 +11,9 @@ use std::{
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::lab::{End, Kind, Ledger, Play, Signer, Summary, Traffic, TrafficPlan, play};
+use crate::lab::{End, Kind, Ledger, Play, Signer, Stop, Summary, Traffic, TrafficPlan, play};
 
 const EXAMPLE: &str = "\
 Example:
@@ -21,7 +22,9 @@ Example:
 The accounts are the same in every run: the first is 17841405822304914, and now and then comes a sample
 of the dashboard's test button, whose account is 0. A service that does not register accounts by itself
 keeps the events of unknown ones unassigned. With the same --seed and
---start the same bytes are sent again, so a second run is all duplicates.";
+--start the same bytes are sent again, so a second run is all duplicates.
+
+Ctrl-C ends a run at once. SIGTERM ends it when all that it has sent is answered for good.";
 
 /// Play Instagram: sign and post realistic deliveries of all types to a running service
 #[derive(Debug, Clone, Args)]
@@ -129,7 +132,7 @@ pub async fn run(args: &SimulateArgs, secrets: &[String]) -> anyhow::Result<Exit
         signer,
         how(args),
         ledger,
-        interrupted(),
+        stopped()?,
         on_answer,
     );
     let summary = playing.await?;
@@ -150,10 +153,16 @@ pub async fn run(args: &SimulateArgs, secrets: &[String]) -> anyhow::Result<Exit
     })
 }
 
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+/// How somebody ends the run.
+fn stopped() -> io::Result<impl Future<Output = Stop>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => Stop::AtOnce,
+            _ = terminate.recv() => Stop::WhenAnswered,
+        }
+    })
 }
 
 fn plan(args: &SimulateArgs) -> TrafficPlan {

@@ -53,7 +53,7 @@ pub use expectation::Expectation;
 pub use kind::Kind;
 pub use ledger::Ledger;
 pub use plan::TrafficPlan;
-pub use player::{End, Play, play};
+pub use player::{End, Play, Stop, play};
 pub use post::{PlayError, Reply};
 pub use signer::Signer;
 pub use single::SinglePost;

@@ -40,6 +40,15 @@ pub struct Play {
     pub patience: Duration,
 }
 
+/// How a run ends before its time: nothing new is posted either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// What was not accepted yet is not posted again.
+    AtOnce,
+    /// What is under way is posted until it is answered for good.
+    WhenAnswered,
+}
+
 /// When a run ends.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
@@ -49,8 +58,8 @@ pub enum End {
     After(Duration),
 }
 
-/// Plays `traffic` until the end of `play`, or until `stop` is ready; `on_answer` is called once a
-/// delivery. What is under way when it stops is finished first.
+/// Plays `traffic` until the end of `play`, or until `stop` is ready, which says how to stop; `on_answer`
+/// is called once a delivery. A post that is under way when it stops is finished first.
 ///
 /// # Errors
 /// [`PlayError`] if the run cannot be started or recorded. Deliveries that fail are no error of
@@ -60,7 +69,7 @@ pub async fn play(
     signer: Signer,
     play: Play,
     ledger: Option<Ledger>,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = Stop> + Send + 'static,
     on_answer: impl Fn() + Send + Sync + 'static,
 ) -> Result<Summary, PlayError> {
     let poster = Poster::new(&play.url, play.connections, signer)?;
@@ -82,13 +91,13 @@ pub async fn play(
     if let Some(ledger) = &run.ledger {
         ledger.finish()?;
     }
-    let stopped = run.stop.borrow().clone();
+    let stopped = run.stop.borrow().as_ref().map(|(_, reason)| reason.clone());
     Ok(tally?.summary(elapsed, stopped))
 }
 
-async fn stop_when(run: Arc<Run>, stop: impl Future<Output = ()> + Send) {
-    stop.await;
-    run.stop_because("interrupted");
+async fn stop_when(run: Arc<Run>, stop: impl Future<Output = Stop> + Send) {
+    let stop = stop.await;
+    run.stop_because(stop, "interrupted");
 }
 
 async fn run_connections(run: &Arc<Run>, connections: usize) -> Result<Tally, PlayError> {
@@ -113,8 +122,8 @@ struct Run {
     started: Instant,
     /// When the service last answered anything but a 5xx, in milliseconds since `started`.
     last_answer: AtomicU64,
-    /// Why nothing more is to be sent.
-    stop: watch::Sender<Option<String>>,
+    /// That nothing more is to be sent, and why.
+    stop: watch::Sender<Option<(Stop, String)>>,
     on_answer: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -148,7 +157,7 @@ impl Run {
             End::After(time) if due >= self.started + time.min(NEVER) => return None,
             _ => {}
         }
-        if due > Instant::now() && self.is_stopped_before(due).await {
+        if due > Instant::now() && self.is_stopped_before(due, Option::is_some).await {
             return None;
         }
         Some(delivery)
@@ -175,18 +184,28 @@ impl Run {
         }
     }
 
-    async fn is_stopped_before(&self, moment: Instant) -> bool {
+    /// Waits until `moment`, unless a stop comes before that is `meant` for who asks.
+    async fn is_stopped_before(
+        &self,
+        moment: Instant,
+        meant: impl FnMut(&Option<(Stop, String)>) -> bool,
+    ) -> bool {
         let mut stop = self.stop.subscribe();
-        tokio::time::timeout_at(moment, stop.wait_for(Option::is_some))
+        tokio::time::timeout_at(moment, stop.wait_for(meant))
             .await
             .is_ok()
     }
 
-    fn stop_because(&self, reason: &str) {
+    /// The first stop counts, unless a later one is more urgent.
+    fn stop_because(&self, how: Stop, reason: &str) {
         self.stop.send_if_modified(|stop| {
-            let is_first = stop.is_none();
-            stop.get_or_insert_with(|| reason.to_owned());
-            is_first
+            let counts = stop
+                .as_ref()
+                .is_none_or(|(before, _)| (*before, how) == (Stop::WhenAnswered, Stop::AtOnce));
+            if counts {
+                *stop = Some((how, reason.to_owned()));
+            }
+            counts
         });
     }
 
@@ -209,7 +228,9 @@ impl Run {
                 self.stop_if_away_since(begun);
                 return answer;
             }
-            if self.is_stopped_before(Instant::now() + pause).await {
+            let pause_ends = Instant::now() + pause;
+            let is_at_once = |stop: &_| matches!(stop, Some((Stop::AtOnce, _)));
+            if self.is_stopped_before(pause_ends, is_at_once).await {
                 return answer;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -223,10 +244,11 @@ impl Run {
         let begun = u64::try_from((begun - self.started).as_millis()).unwrap_or(u64::MAX);
         if self.last_answer.load(Ordering::Relaxed) <= begun {
             let patience = self.play.patience.as_secs_f64();
-            self.stop_because(&format!(
+            let reason = format!(
                 "nothing was accepted at {} for {patience:.1} s; is the service running there?",
                 self.play.url
-            ));
+            );
+            self.stop_because(Stop::AtOnce, &reason);
         }
     }
 }

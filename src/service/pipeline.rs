@@ -224,12 +224,9 @@ impl Builder {
 
     async fn consumer(&self, kind: &str, event_type: &str) -> Result<Pull, NotYet> {
         let context = &self.plan.connection.consume;
-        Ok(Pull::new(
-            self.plan
-                .topology
-                .ensure_consumer(context, kind, event_type)
-                .await?,
-        ))
+        let topology = &self.plan.topology;
+        let consumer = topology.ensure_consumer(context, kind, event_type);
+        Ok(Pull::new(context, &consumer.await?))
     }
 
     fn keep(&self, child: Child) {

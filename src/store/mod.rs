@@ -9,7 +9,9 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection as _, SqliteConnection};
 use sea_orm::{
     ColumnTrait, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
@@ -195,6 +197,18 @@ fn connect_options(options: &StoreOptions) -> ConnectOptions {
                 .foreign_keys(true)
                 .pragma("journal_size_limit", "67108864")
         })
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| is_out_of_transactions(connection).boxed())
+        })
         .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream"));
     connect
+}
+
+/// Whether a connection can be used again. `SQLite` rolls back by itself when the disk is full or fails; the
+/// rollback that sqlx sends then fails, and sqlx takes the connection's next transaction for one inside another,
+/// whose rollback would keep the database locked for ever.
+async fn is_out_of_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback that is under way is through before it is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }

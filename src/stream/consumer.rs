@@ -1,14 +1,30 @@
 //! Taking messages from a durable pull consumer, a batch at a time.
+//!
+//! The client library's own fetch ends with the server's word that it is through. A consumer with several
+//! replicas says so before the messages come, which wait for a quorum: they would find nobody any more, each time,
+//! until the acknowledgement wait is over. So what is asked for comes to an inbox that stays, and what comes late
+//! is the next batch.
 
 use std::time::Duration;
 
-use async_nats::jetstream;
-use async_nats::jetstream::AckKind;
-use async_nats::jetstream::consumer::PullConsumer;
-use async_nats::jetstream::consumer::pull::FetchBuilder;
-use futures::StreamExt;
-use tokio::time::timeout;
+use async_nats::jetstream::{self, AckKind, consumer::PullConsumer};
+use async_nats::{Message, StatusCode, Subscriber};
+use futures::{FutureExt, StreamExt};
+use serde::Serialize;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
+
+/// How much longer than it was asked to wait the server may take to answer. It is not asked again by itself: a
+/// request is lost with its connection.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// How long it may take to ask for messages, or to tell what becomes of them: the connection takes nothing while
+/// its own queue is full.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
+/// How long messages may come after the word that they were sent.
+const COME_WITHIN: Duration = Duration::from_secs(2);
+
+/// The server takes it for no bound. Source: nats-server, `consumer.go`.
+const ANY_SIZE: usize = 0;
 
 /// Why nothing could be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -18,65 +34,247 @@ pub struct FetchError {
     reason: String,
 }
 
-/// How long it may take to ask for messages, or to tell what becomes of them: the
-/// connection takes nothing while its own queue is full.
-const TELL_WITHIN: Duration = Duration::from_secs(5);
-/// What the server says when the first message that waits is larger than all that
-/// was asked for. Source: nats-server, `consumer.go`.
-const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
+/// A durable pull consumer. Each clone has an inbox of its own.
+#[derive(Debug)]
+pub struct Pull {
+    context: jetstream::Context,
+    stream: String,
+    consumer: String,
+    inbox: Option<Inbox>,
+}
 
-/// A durable pull consumer.
-#[derive(Debug, Clone)]
-pub struct Pull(PullConsumer);
+impl Clone for Pull {
+    fn clone(&self) -> Self {
+        Self {
+            context: self.context.clone(),
+            stream: self.stream.clone(),
+            consumer: self.consumer.clone(),
+            inbox: None,
+        }
+    }
+}
+
+/// Where what is asked for comes.
+#[derive(Debug)]
+struct Inbox {
+    address: String,
+    subscriber: Subscriber,
+    /// How often was asked: the number of the request in hand.
+    requests: u64,
+}
+
+/// What is asked of the server. Source: NATS ADR-13.
+#[derive(Serialize)]
+struct Request {
+    batch: usize,
+    max_bytes: usize,
+    /// In nanoseconds: so long it waits for the first message when there is none.
+    expires: u128,
+    no_wait: bool,
+}
+
+/// What came.
+enum Came {
+    Message(Message),
+    /// The word that there is nothing more.
+    Nothing,
+    /// The word that all was sent.
+    Through,
+    /// The word that the next message is larger than what was asked for.
+    TooLarge,
+    /// The word that nothing will be.
+    Refused(String),
+    /// Of a request before.
+    Old,
+}
+
+/// What a request brought.
+#[derive(PartialEq, Eq)]
+enum Received {
+    /// What waits, nothing perhaps.
+    WhatThereIs,
+    /// Nothing: the first message that waits is larger than all that was asked for.
+    TooLarge,
+}
 
 impl Pull {
-    /// Takes from `consumer`.
+    /// Takes from `consumer`, over the connection of `context`.
     #[must_use]
-    pub fn new(consumer: PullConsumer) -> Self {
-        Self(consumer)
+    pub fn new(context: &jetstream::Context, consumer: &PullConsumer) -> Self {
+        let info = consumer.cached_info();
+        Self {
+            context: context.clone(),
+            stream: info.stream_name.clone(),
+            consumer: info.name.clone(),
+            inbox: None,
+        }
     }
 
-    /// What waits, at most `limit` messages and `max_bytes` bytes, or one larger
-    /// message; when nothing waits, the first that comes within `wait`, and what
-    /// comes with it.
+    /// What waits, at most `limit` messages and, by one message more, `max_bytes` bytes, or one larger message; when
+    /// nothing waits, the first that comes within `wait`, and what comes with it.
     pub async fn fetch(
-        &self,
+        &mut self,
         limit: usize,
         max_bytes: usize,
         wait: Duration,
     ) -> Result<Vec<jetstream::Message>, FetchError> {
-        let fetch = self.0.fetch().max_messages(limit).max_bytes(max_bytes);
-        match self.all_of(fetch.expires(wait)).await {
-            Err(error) if error.reason.contains(TOO_LARGE) => {
-                self.all_of(self.0.fetch().max_messages(1).expires(wait))
-                    .await
+        let mut batch = Batch {
+            messages: Vec::new(),
+            bytes: 0,
+            limit,
+            max_bytes,
+        };
+        let inbox = self.inbox().await?;
+        inbox.add_what_is_there(&mut batch);
+        if batch.messages.is_empty() {
+            self.ask(limit, max_bytes, wait).await?;
+            if self.receive(&mut batch, wait).await? == Received::TooLarge {
+                self.ask(1, ANY_SIZE, wait).await?;
+                self.receive(&mut batch, wait).await?;
             }
-            fetched => fetched,
         }
+        let with_context = |message| jetstream::Message {
+            message,
+            context: self.context.clone(),
+        };
+        Ok(batch.messages.into_iter().map(with_context).collect())
     }
 
-    async fn all_of(&self, fetch: FetchBuilder<'_>) -> Result<Vec<jetstream::Message>, FetchError> {
-        let mut batch = timeout(TELL_WITHIN, fetch.messages())
+    async fn inbox(&mut self) -> Result<&mut Inbox, FetchError> {
+        let inbox = match self.inbox.take() {
+            Some(inbox) => inbox,
+            None => self.open_inbox().await?,
+        };
+        Ok(self.inbox.insert(inbox))
+    }
+
+    async fn open_inbox(&self) -> Result<Inbox, FetchError> {
+        let client = self.context.client();
+        let address = client.new_inbox();
+        let subscriber = client.subscribe(format!("{address}.*")).await;
+        Ok(Inbox {
+            address,
+            subscriber: subscriber.map_err(|error| self.failed(&error))?,
+            requests: 0,
+        })
+    }
+
+    async fn ask(
+        &mut self,
+        limit: usize,
+        max_bytes: usize,
+        wait: Duration,
+    ) -> Result<(), FetchError> {
+        let request = Request {
+            batch: limit,
+            max_bytes,
+            expires: wait.as_nanos(),
+            no_wait: true,
+        };
+        let request = serde_json::to_vec(&request).map_err(|error| self.failed(&error))?;
+        let subject = format!(
+            "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+            self.stream, self.consumer
+        );
+        let inbox = self.inbox().await?;
+        inbox.requests += 1;
+        let reply = inbox.reply();
+        let client = self.context.client();
+        let asked = client.publish_with_reply(subject, reply, request.into());
+        timeout(TELL_WITHIN, asked)
             .await
             .map_err(|elapsed| self.failed(&elapsed))?
-            .map_err(|error| self.failed(&error))?;
-        let mut messages = Vec::new();
-        while let Some(message) = batch.next().await {
-            match message {
-                Ok(message) => messages.push(message),
-                // What came before the failure came whole.
-                Err(_) if !messages.is_empty() => break,
-                Err(error) => return Err(self.failed(&*error)),
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// Adds what comes for the request in hand, until it is through.
+    async fn receive(&mut self, batch: &mut Batch, wait: Duration) -> Result<Received, FetchError> {
+        let mut until = Instant::now() + wait + ANSWERS_WITHIN;
+        let mut is_through = false;
+        let inbox = self.inbox().await?;
+        while (batch.messages.is_empty() || !is_through) && !batch.is_full() {
+            let Ok(came) = timeout_at(until, inbox.subscriber.next()).await else {
+                break;
+            };
+            let Some(message) = came else {
+                self.inbox = None;
+                return Err(self.failed(&"the connection is closed"));
+            };
+            match inbox.read(message) {
+                Came::Message(message) => batch.add(message),
+                Came::TooLarge if batch.messages.is_empty() => return Ok(Received::TooLarge),
+                Came::Nothing | Came::TooLarge => break,
+                Came::Through => {
+                    is_through = true;
+                    until = Instant::now() + COME_WITHIN;
+                }
+                Came::Refused(_) if !batch.messages.is_empty() => break,
+                Came::Refused(reason) => return Err(self.failed(&reason)),
+                Came::Old => {}
             }
         }
-        Ok(messages)
+        inbox.add_what_is_there(batch);
+        Ok(Received::WhatThereIs)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> FetchError {
         FetchError {
-            consumer: self.0.cached_info().name.clone(),
+            consumer: self.consumer.clone(),
             reason: error.to_string(),
         }
+    }
+}
+
+impl Inbox {
+    fn reply(&self) -> String {
+        format!("{}.{}", self.address, self.requests)
+    }
+
+    /// Adds messages that came already, without waiting for any.
+    fn add_what_is_there(&mut self, batch: &mut Batch) {
+        while !batch.is_full() {
+            match self.subscriber.next().now_or_never().flatten() {
+                Some(message) if message.status.is_none() => batch.add(message),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn read(&self, message: Message) -> Came {
+        let status = match message.status {
+            None | Some(StatusCode::OK) => return Came::Message(message),
+            Some(status) => status,
+        };
+        if message.subject.as_str() != self.reply() {
+            return Came::Old;
+        }
+        let said = message.description.unwrap_or_default();
+        match (status, said.as_str()) {
+            (StatusCode::NOT_FOUND | StatusCode::TIMEOUT, _) => Came::Nothing,
+            (_, "Batch Completed") => Came::Through,
+            (_, "Message Size Exceeds MaxBytes") => Came::TooLarge,
+            (status, said) => Came::Refused(format!("{status} {said}")),
+        }
+    }
+}
+
+/// What was taken so far.
+struct Batch {
+    messages: Vec<Message>,
+    bytes: usize,
+    limit: usize,
+    max_bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, message: Message) {
+        self.bytes += message.length;
+        self.messages.push(message);
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= self.limit || self.bytes >= self.max_bytes
     }
 }
 

@@ -237,7 +237,7 @@ impl Pages {
             name: info.name.clone(),
             left: info.num_pending,
             given: 0,
-            pull: Pull::new(consumer),
+            pull: Pull::new(context, &consumer),
         })
     }
 

@@ -204,7 +204,7 @@ async fn open(
     let consumer = consumer.map_err(|error| failed(stream, &error))?;
     Ok(Open {
         left: consumer.cached_info().num_pending,
-        pull: Pull::new(consumer),
+        pull: Pull::new(context, &consumer),
         given: 0,
         connects,
     })

@@ -37,7 +37,7 @@ async fn publish(connection: &Connection, account: &str, id: &str) -> u64 {
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Nats-Msg-Id", id);
     let subject = Announcement::Event.subject("comment", account);
-    let context = &connection.publish;
+    let context = &connection.consume;
     let sent = context.publish_with_headers(subject, headers, "{}".into());
     sent.await.unwrap().await.unwrap().sequence
 }

@@ -15,6 +15,7 @@ mod durability;
 mod end_to_end;
 mod erased_messages;
 mod erasure;
+mod faults;
 mod fixtures;
 mod full_streams;
 mod handshake;

@@ -74,7 +74,7 @@ async fn what_is_old_goes_once_its_own_handler_has_done_with_it() {
         .ensure_consumer(context, "handler", "message")
         .await
         .unwrap();
-    for message in Pull::new(comments)
+    for message in Pull::new(context, &comments)
         .fetch(6, 1024 * 1024, Duration::from_secs(1))
         .await
         .unwrap()
@@ -106,8 +106,7 @@ async fn what_is_old_goes_once_its_own_handler_has_done_with_it() {
         0
     );
     assert_eq!(left(&connection).await, 9);
-    let rest = Pull::new(messages);
-    let rest = rest
+    let rest = Pull::new(context, &messages)
         .fetch(9, 1024 * 1024, Duration::from_secs(1))
         .await
         .unwrap();
@@ -120,7 +119,7 @@ async fn nothing_goes_from_the_first_on_that_is_not_acknowledged() {
     let context = &connection.consume;
     publish(&connection, "comment", 10).await;
     let comments = topology.ensure_consumer(context, "handler", "comment");
-    let comments = Pull::new(comments.await.unwrap());
+    let mut comments = Pull::new(context, &comments.await.unwrap());
     let batch = comments.fetch(10, 1024 * 1024, Duration::from_secs(1));
     // The third is with a handler that is slow, or gone.
     let batch = batch.await.unwrap();

@@ -6,7 +6,7 @@ use entity::{conversation, messaging_postback, webhook_event, webhook_subscripti
 use igstream::instagram::Event;
 use igstream::store::error::Blame;
 use igstream::store::{Incoming, Outcome, Store, StoreError};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, TransactionTrait};
 use serde_json::json;
 
 use crate::store_identity::row_of;
@@ -388,4 +388,21 @@ async fn a_read_only_sqlite_is_the_worlds_fault() {
     .await;
     let error = try_put(&read_only, &[&postback()]).await.unwrap_err();
     assert_eq!(error.blame(), Blame::World, "{error}");
+}
+
+/// As it does itself when the disk is full.
+#[tokio::test]
+async fn a_sqlite_that_rolled_back_by_itself_is_not_left_locked() {
+    let database = TestDatabase::sqlite().await;
+    let store = store_on(&database).await;
+    let transaction = store.database().begin().await.unwrap();
+    transaction.execute_unprepared("ROLLBACK").await.unwrap();
+    drop(transaction);
+    let transaction = store.database().begin().await.unwrap();
+    let statement = "CREATE TABLE taken_back (id integer)";
+    transaction.execute_unprepared(statement).await.unwrap();
+    drop(transaction);
+
+    let other = connect(&database, |_| {}).await;
+    put_one(&other, &postback()).await;
 }

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::read;
 use crate::lab::{
-    Delivery, End, Ledger, Play, PlayError, Signer, Summary, Traffic, TrafficPlan, play,
+    Delivery, End, Ledger, Play, PlayError, Signer, Stop, Summary, Traffic, TrafficPlan, play,
 };
 
 const SECRETS: [&str; 2] = ["first secret", "second secret"];
@@ -239,7 +239,7 @@ async fn it_stops_when_told_to_or_when_the_time_is_over() {
     let url = serve(Service::default()).await;
     let mut slow = how(url.clone(), 1_000);
     slow.rate = 0.01;
-    let stop = std::future::ready(());
+    let stop = std::future::ready(Stop::AtOnce);
     let summary = play(traffic(), signer(), slow, None, stop, || ())
         .await
         .unwrap();
@@ -248,6 +248,29 @@ async fn it_stops_when_told_to_or_when_the_time_is_over() {
     (timed.rate, timed.end) = (100.0, End::After(Duration::from_millis(200)));
     let summary = run(timed, None).await.unwrap();
     assert!(summary.is_good() && (1..=20).contains(&summary.deliveries));
+}
+
+#[tokio::test]
+async fn a_stop_says_whether_what_is_under_way_is_posted_again() {
+    for (stop, failed) in [(Stop::AtOnce, 4), (Stop::WhenAnswered, 0)] {
+        let service = Service::default();
+        let unavailable = Arc::clone(&service.unavailable);
+        unavailable.store(4, Ordering::SeqCst);
+        let how = how(serve(service).await, 1_000_000);
+        let until_all_pause = async move {
+            while unavailable.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            stop
+        };
+        let playing = play(traffic(), signer(), how, None, until_all_pause, || ());
+        let summary = playing.await.unwrap();
+        assert_eq!(
+            (summary.deliveries, summary.failed),
+            (4, failed),
+            "{stop:?}"
+        );
+    }
 }
 
 #[tokio::test]

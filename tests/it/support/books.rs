@@ -61,6 +61,20 @@ impl Ledger {
         Self(text.lines().map(line).collect())
     }
 
+    /// Adds a comment that the test posted itself, more than once until it was accepted.
+    pub fn add_comment(&mut self, ig_account_id: &str, event_id: &str) {
+        let next = self.0.iter().map(|line| line.delivery + 1).max();
+        self.0.push(Line {
+            delivery: next.unwrap_or_default(),
+            event_type: Some("comment".to_owned()),
+            ig_account_id: Some(ig_account_id.to_owned()),
+            event_id: Some(event_id.to_owned()),
+            expectation: "stored".to_owned(),
+            status: Some(200),
+            retried: true,
+        });
+    }
+
     /// What was sent of all accounts but this one.
     pub fn without(mut self, ig_account_id: &str) -> Self {
         self.0
@@ -104,10 +118,32 @@ impl Ledger {
         numbers.len() as u64
     }
 
+    /// Events in deliveries that were answered 200, and not ignored.
+    pub fn accepted_events(&self) -> usize {
+        let accepted = |line: &&Line| line.status == Some(200) && line.expectation != "ignored";
+        self.0.iter().filter(accepted).count()
+    }
+
     /// Events that were posted again after an outcome that nobody knew: each may be there once more.
     fn retried(&self) -> usize {
         self.0.iter().filter(|line| line.retried).count()
     }
+}
+
+/// What became of what was answered 200.
+#[derive(Debug)]
+pub struct Tally {
+    pub deliveries: u64,
+    /// Also those told again, and those that must end dead.
+    pub events: usize,
+    /// Different ones.
+    pub stored: usize,
+    /// Not stored.
+    pub lost: usize,
+    /// Stored, or told as stored, once too often.
+    pub doubled: usize,
+    /// Dead letters that were no poison.
+    pub innocent_dead: usize,
 }
 
 /// What the service has of it.
@@ -159,6 +195,29 @@ impl Books {
             *counts.entry(row.event_type.as_str()).or_default() += 1;
         }
         counts
+    }
+
+    /// What became of what was accepted, in numbers: [`Self::balance`] looks closer.
+    pub fn tally(&self, ledger: &Ledger) -> Tally {
+        let rows: Vec<Event> = self.with_status(status::STORED).map(event_of).collect();
+        let told: Vec<Event> = self.stored.iter().map(event_told).collect();
+        let known = |event: &&Event| event.1 != "unknown";
+        let stored: BTreeSet<&Event> = rows.iter().collect();
+        let wanted = ledger.events("stored");
+        let missing = wanted.iter().filter(|event| !stored.contains(event));
+        // What is unknown is told by a digest, which the simulator does not know: it is counted.
+        let unknown = stored.len() - stored.iter().copied().filter(known).count();
+        let unknown_wanted = ledger.count("stored") - wanted.len();
+        let told_once: BTreeSet<&Event> = told.iter().collect();
+        let dead = self.with_status(status::DEAD).count();
+        Tally {
+            deliveries: ledger.deliveries(200, false),
+            events: ledger.accepted_events(),
+            stored: stored.len(),
+            lost: missing.count() + unknown_wanted.saturating_sub(unknown),
+            doubled: (rows.len() - stored.len()) + (told.len() - told_once.len()),
+            innocent_dead: dead.saturating_sub(ledger.count("dead")),
+        }
     }
 
     /// Everything that was sent is there as it must be, and nothing else.

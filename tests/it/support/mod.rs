@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod books;
+pub mod cluster;
 pub mod deliveries;
 pub mod eventually;
 pub mod fixtures;
@@ -11,6 +12,7 @@ pub mod nats_proxy;
 pub mod payloads;
 pub mod ports;
 pub mod postgres;
+pub mod postgres_server;
 pub mod proxy;
 pub mod replays;
 pub mod rows;

@@ -22,6 +22,7 @@ use igstream::{
     instagram::types,
     stream::names::{DELIVERIES, EVENTS},
 };
+use rustix::process::Signal;
 use serde_json::{Map, Value, json, value::RawValue};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -29,6 +30,7 @@ use tokio::process::{Child, Command};
 use super::{
     eventually::{eventually, until_none_is_left},
     ports::free_address,
+    service::signal_process,
 };
 
 /// The nats-server on `PATH`, or that of `make tools`.
@@ -42,6 +44,9 @@ pub fn server_binary() -> PathBuf {
         .expect("a nats-server: run `make tools`")
 }
 
+/// A sync before each acknowledgement.
+pub(super) const ALWAYS: &str = "sync_interval: always";
+
 /// A server of its own, which syncs before it acknowledges. It goes with this value.
 pub struct NatsServer {
     home: TempDir,
@@ -52,31 +57,49 @@ pub struct NatsServer {
 
 impl NatsServer {
     pub async fn start() -> Self {
-        Self::start_with("sync_interval: always").await
+        Self::start_with(ALWAYS).await
     }
 
     /// With these settings of its `JetStream`.
     pub async fn start_with(settings: &str) -> Self {
-        let home = TempDir::with_prefix("igstream_test_").expect("a temporary directory");
-        let address = free_address();
-        let monitor = free_address();
-        let conf = format!(
-            "listen: \"{address}\"\nhttp: \"{monitor}\"\njetstream {{ store_dir: \"{}\", {settings} }}\n",
-            home.path().join("jetstream").display()
-        );
-        fs::write(home.path().join("server.conf"), conf).expect("the configuration is written");
-        let mut server = Self {
-            home,
-            address,
-            monitor,
-            process: None,
-        };
+        let mut server = Self::prepared(None, settings, "");
         server.start_again().await;
         server
     }
 
+    /// With its store in a directory of the test's.
+    pub async fn start_in(directory: &Path) -> Self {
+        let mut server = Self::prepared(Some(directory), ALWAYS, "");
+        server.start_again().await;
+        server
+    }
+
+    /// Not started: its store, where it is to be elsewhere, settings of its `JetStream`, and others.
+    pub(super) fn prepared(store: Option<&Path>, settings: &str, others: &str) -> Self {
+        let home = TempDir::with_prefix("igstream_test_").expect("a temporary directory");
+        let address = free_address();
+        let monitor = free_address();
+        let store = store.unwrap_or(home.path()).join("jetstream");
+        let conf = format!(
+            "listen: \"{address}\"\nhttp: \"{monitor}\"\njetstream {{ store_dir: \"{}\", {settings} }}\n{others}",
+            store.display()
+        );
+        fs::write(home.path().join("server.conf"), conf).expect("the configuration is written");
+        Self {
+            home,
+            address,
+            monitor,
+            process: None,
+        }
+    }
+
     /// On the same address, with the same data.
     pub async fn start_again(&mut self) {
+        self.spawn();
+        self.until_it_answers().await;
+    }
+
+    pub(super) fn spawn(&mut self) {
         let log = fs::File::create(self.home.path().join("log")).expect("a log");
         let process = Command::new(server_binary())
             .arg("--config")
@@ -89,6 +112,9 @@ impl NatsServer {
             .spawn()
             .expect("nats-server starts");
         self.process = Some(process);
+    }
+
+    pub(super) async fn until_it_answers(&self) {
         eventually("nats-server answers", async || {
             let js = jetstream::new(
                 async_nats::connect(self.url())
@@ -108,6 +134,18 @@ impl NatsServer {
         if let Some(mut process) = self.process.take() {
             process.kill().await.expect("nats-server is killed");
         }
+    }
+
+    /// As an operator does.
+    pub async fn stop(&mut self) {
+        signal_process(self.process_id(), Signal::TERM);
+        let mut process = self.process.take().expect("it runs");
+        process.wait().await.expect("nats-server ends");
+    }
+
+    pub fn process_id(&self) -> u32 {
+        let process = self.process.as_ref().and_then(Child::id);
+        process.expect("it runs")
     }
 
     pub fn url(&self) -> String {
@@ -166,8 +204,10 @@ pub struct Streams {
 }
 
 impl Streams {
+    /// By one URL, or several with commas between them.
     pub async fn connect(url: &str) -> Self {
-        let client = async_nats::connect(url)
+        let urls: Vec<&str> = url.split(',').collect();
+        let client = async_nats::connect(urls.as_slice())
             .await
             .unwrap_or_else(|error| panic!("{url}: {error}"));
         Self {

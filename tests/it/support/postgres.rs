@@ -1,10 +1,12 @@
 //! Databases of a test's own.
 
-use std::{env, thread};
+use std::{env, path::Path, thread};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 use tempfile::TempDir;
 use uuid::Uuid;
+
+use super::postgres_server::PostgresServer;
 
 const NO_SERVER: &str = "the tests need a PostgreSQL server: run `make test`, which starts one, or name \
     one by DATABASE_URL, such as postgres://user@localhost/postgres?host=/path/to/socket, as a user \
@@ -19,6 +21,8 @@ pub struct TestDatabase {
 enum Home {
     /// A database on the server that `admin` names.
     Postgres { admin: String, name: String },
+    /// It goes with its server, or with its disk.
+    SomebodyElses,
     /// The directory is held for its drop.
     Sqlite(#[expect(dead_code, reason = "removes the directory when dropped")] TempDir),
 }
@@ -34,6 +38,29 @@ impl TestDatabase {
         Self {
             url: with_database(&admin, &name),
             home: Home::Postgres { admin, name },
+        }
+    }
+
+    /// A database on a server of the test's own, which it goes with; `options` as in `CREATE DATABASE`.
+    pub async fn on(server: &PostgresServer, options: &str) -> Self {
+        let admin = server.url();
+        run(&admin, &format!("CREATE DATABASE igstream {options}"))
+            .await
+            .unwrap_or_else(|error| panic!("cannot create a database: {error}"));
+        Self {
+            url: with_database(&admin, "igstream"),
+            home: Home::SomebodyElses,
+        }
+    }
+
+    /// A file in this directory, with which it goes.
+    pub fn sqlite_in(directory: &Path) -> Self {
+        Self {
+            url: format!(
+                "sqlite://{}?mode=rwc",
+                directory.join("igstream.db").display()
+            ),
+            home: Home::SomebodyElses,
         }
     }
 
@@ -96,7 +123,8 @@ impl Drop for TestDatabase {
     }
 }
 
-async fn run(url: &str, statement: &str) -> Result<(), DbErr> {
+/// Runs a statement by a connection of its own.
+pub async fn run(url: &str, statement: &str) -> Result<(), DbErr> {
     let db = connect(url).await?;
     db.execute_unprepared(statement).await?;
     db.close().await

@@ -34,9 +34,14 @@ impl Setup {
 
     /// With a nats-server that somebody else runs.
     pub fn external(nats: &NatsServer, database: &TestDatabase) -> Self {
+        Self::external_at(&nats.url(), database)
+    }
+
+    /// With servers that somebody else runs, at these URLs with commas between them.
+    pub fn external_at(urls: &str, database: &TestDatabase) -> Self {
         Self::new(database)
             .set("nats.mode", "external")
-            .set("nats.url", nats.url())
+            .set("nats.url", urls)
     }
 
     fn new(database: &TestDatabase) -> Self {
@@ -105,6 +110,7 @@ impl Setup {
 
     /// Where its own nats-server stores.
     pub(super) fn data_dir(&self) -> PathBuf {
-        self.home.path().join("nats")
+        let elsewhere = self.settings.get("nats.data_dir");
+        elsewhere.map_or_else(|| self.home.path().join("nats"), PathBuf::from)
     }
 }

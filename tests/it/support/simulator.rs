@@ -6,9 +6,13 @@ use std::{
     process::{Output, Stdio},
 };
 
+use rustix::process::Signal;
 use tokio::process::Child;
 
-use super::{books::Ledger, service::Service};
+use super::{
+    books::Ledger,
+    service::{Service, signal_process},
+};
 
 /// How many deliveries the longer tests send: `IGSTREAM_TEST_DELIVERIES`.
 pub fn deliveries() -> u64 {
@@ -35,13 +39,21 @@ pub struct Simulator {
 impl Simulator {
     /// Starts to send `count` deliveries, `rate` a second; 0 is as many as are taken.
     pub fn start(service: &Service, count: u64, rate: u64) -> Self {
+        Self::start_at(&service.webhook(), service, count, rate, 7)
+    }
+
+    /// Starts to send `rate` a second to `url`, until it is to finish.
+    pub fn start_steadily(url: &str, service: &Service, rate: u64, seed: u64) -> Self {
+        Self::start_at(url, service, u64::MAX, rate, seed)
+    }
+
+    fn start_at(url: &str, service: &Service, count: u64, rate: u64, seed: u64) -> Self {
         let ledger = service.file("ledger.ndjson");
         let (count, rate) = (count.to_string(), rate.to_string());
-        let url = service.webhook();
-        let mut command =
-            service.command(&["simulate", "--seed", "7", "--patience", "90", "--json"]);
+        let mut command = service.command(&["simulate", "--patience", "90", "--json"]);
         command
-            .args(["--url", &url, "--count", &count, "--rate", &rate])
+            .args(["--url", url, "--count", &count, "--rate", &rate])
+            .args(["--seed", &seed.to_string()])
             .args(["--duplicates", "5", "--invalid", "2", "--ledger"])
             .arg(&ledger)
             .stdout(Stdio::piped())
@@ -54,6 +66,12 @@ impl Simulator {
 
     pub fn is_sending(&mut self) -> bool {
         self.process.try_wait().expect("a process").is_none()
+    }
+
+    /// Has it send nothing new, and waits until all that it has sent is answered as it must be.
+    pub async fn finish_early(self) -> Ledger {
+        signal_process(self.process.id().expect("it runs"), Signal::TERM);
+        self.finish().await
     }
 
     /// Waits for its end; all must have been answered as it must be.

@@ -1,8 +1,9 @@
 //! A disk so small that it can be filled.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -46,6 +47,15 @@ impl SmallDisk {
         file.set_len(kept).expect("it can be cut");
     }
 
+    /// A directory on it that belongs to this user and group.
+    pub fn directory_of(&self, user: u32, group: u32) -> PathBuf {
+        let directory = self.path().join("theirs");
+        fs::create_dir(&directory).expect("a directory");
+        chown(&directory, Some(user), Some(group)).expect("it is given away");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).expect("it is theirs");
+        directory
+    }
+
     /// Takes all that is free.
     pub fn fill(&self) {
         let mut file = File::create(self.filler()).expect("a file");
@@ -59,7 +69,7 @@ impl SmallDisk {
 
     /// Gives it back.
     pub fn make_room(&self) {
-        std::fs::remove_file(self.filler()).expect("the file goes");
+        fs::remove_file(self.filler()).expect("the file goes");
     }
 
     fn filler(&self) -> PathBuf {
