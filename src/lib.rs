@@ -18,6 +18,7 @@
 //! | [`replay`] | stored events are processed again, from the log or the journal |
 //! | [`service`] | puts it all together, and takes it down again |
 //! | [`api`] | what operators ask over HTTP |
+//! | [`audit`] | the ledger: what was received against what is stored |
 //! | [`check`] | whether the service could start |
 //! | [`cli`] | a file a command |
 //! | [`config`] | layers, and errors that name key and origin |
@@ -25,6 +26,7 @@
 //! | [`lab`] | Instagram, played |
 
 pub mod api;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod config;

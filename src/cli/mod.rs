@@ -1,6 +1,7 @@
 //! The command line: a file a command, each thin.
 
 pub mod accounts;
+pub mod audit;
 pub mod check;
 pub mod dead_letters;
 mod erase;
@@ -52,6 +53,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Process stored events again, after a fault was mended or for a new column
     Replay(replay::ReplayArgs),
+    /// Whether all that was received is stored: the ledger
+    Audit(audit::AuditArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
 }
@@ -92,6 +95,7 @@ impl Cli {
                 dead_letters::run(&args, &config, &connect(&config).await?).await
             }
             Command::Replay(args) => replay::run(&args, &config).await,
+            Command::Audit(args) => audit::run(&args, &config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

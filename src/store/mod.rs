@@ -33,6 +33,7 @@ pub mod erasure;
 pub mod error;
 mod failures;
 mod generic;
+pub mod ledger;
 mod links;
 mod payload;
 pub mod preview;
@@ -92,6 +93,16 @@ impl Store {
             database,
             sqlite_writer: Arc::default(),
             auto_register: options.auto_register,
+            keep_unsent: options.keep_unsent,
+        })
+    }
+
+    /// Connects to read alone: makes no file and no directory, and brings nothing up to date.
+    pub async fn connect_to_read(options: &StoreOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            database: connect_to_look(options).await?,
+            sqlite_writer: Arc::default(),
+            auto_register: false,
             keep_unsent: options.keep_unsent,
         })
     }
@@ -163,7 +174,7 @@ pub async fn connect_to_look(options: &StoreOptions) -> Result<DatabaseConnectio
         .acquire_timeout(options.acquire_timeout)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(false))
-        .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream check"));
+        .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream look"));
     Ok(Database::connect(connect).await?)
 }
 

@@ -11,6 +11,7 @@ pub mod managed;
 pub mod message;
 pub mod monitor;
 pub mod names;
+pub mod pages;
 pub mod room;
 pub mod tail;
 pub mod topology;

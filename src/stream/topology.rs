@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::CreateStreamErrorKind;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config, ConsumerError, ConsumerErrorKind, DiscardPolicy, Info, RetentionPolicy, StorageType,
+};
 use async_nats::jetstream::{self, ErrorCode};
 use serde::Deserialize;
 use tracing::{info, warn};
@@ -166,6 +168,30 @@ pub struct ConsumerNames {
     pub name: String,
     /// The subjects it takes.
     pub filter: String,
+}
+
+impl ConsumerNames {
+    /// How far the consumer has got; `None` where it is not there, or its stream is not.
+    pub async fn info(
+        &self,
+        context: &jetstream::Context,
+    ) -> Result<Option<jetstream::consumer::Info>, ConsumerError> {
+        const NOT_THERE: [ErrorCode; 2] =
+            [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
+        let found =
+            context.get_consumer_from_stream::<pull::Config, _, _>(&self.name, &self.stream);
+        match found.await {
+            Ok(found) => Ok(Some(found.cached_info().clone())),
+            Err(error) => match error.kind() {
+                ConsumerErrorKind::JetStream(reason)
+                    if NOT_THERE.contains(&reason.error_code()) =>
+                {
+                    Ok(None)
+                }
+                _ => Err(error),
+            },
+        }
+    }
 }
 
 /// The definitions with the configuration's settings.

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::Config as PullConfig;
-use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 use chrono::{DateTime, Utc};
 use ractor::ActorProcessingErr;
@@ -178,14 +176,9 @@ async fn waiting(
     context: &jetstream::Context,
     consumer: &ConsumerNames,
 ) -> Result<(u64, Duration), ActorProcessingErr> {
-    let found =
-        context.get_consumer_from_stream::<PullConfig, _, _>(&consumer.name, &consumer.stream);
-    let found = match found.await {
-        Ok(found) => found,
-        Err(error) if is_not_there(&error) => return Ok((0, Duration::ZERO)),
-        Err(error) => return Err(error.into()),
+    let Some(info) = consumer.info(context).await? else {
+        return Ok((0, Duration::ZERO));
     };
-    let info = found.cached_info();
     let depth = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
     if depth == 0 {
         return Ok((0, Duration::ZERO));
@@ -193,11 +186,6 @@ async fn waiting(
     let oldest = oldest(context, consumer, info.ack_floor.stream_sequence).await?;
     let age = oldest.and_then(|since| (Utc::now() - since).to_std().ok());
     Ok((depth, age.unwrap_or_default()))
-}
-
-fn is_not_there(error: &ConsumerError) -> bool {
-    const NOT_THERE: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
-    matches!(error.kind(), ConsumerErrorKind::JetStream(ref error) if NOT_THERE.contains(&error.error_code()))
 }
 
 /// When the first message after `floor` was received; it may be gone already.

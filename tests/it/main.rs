@@ -5,6 +5,8 @@
 mod accounts;
 mod accounts_removed;
 mod acknowledgements;
+mod audit;
+mod audit_falsified;
 mod bad_input;
 mod check;
 mod come_again;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::{
+    audit::Audit,
     eventually::{eventually, eventually_true},
     nats::{NatsServer, Streams},
     payloads::{ACCOUNT, changes, comment as comment_item, one_comment},
@@ -89,6 +90,8 @@ async fn is_dead_and_nothing_else_is(service: &Service, poison: &Delivery, reaso
     receipts.sort_unstable();
     receipts.dedup();
     assert_eq!(receipts.len(), 4, "as many receipts as rows");
+    let audit = Audit::balanced(service).await;
+    assert_eq!(audit.deep("items"), 4, "what is buried is one item");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod audit;
 pub mod books;
 pub mod cluster;
 pub mod deliveries;
