@@ -7,6 +7,7 @@ use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::batch::{Entries, give_rows};
 use super::dialect::{Dialect, quoted};
@@ -81,7 +82,13 @@ async fn look(on: &DatabaseTransaction, tables: &Tables) -> Result<Vec<Seen>, Db
         let mut seen = Seen::new();
         for row in &found {
             if let Value::Object(row) = row.try_get::<Value>("", "seen")? {
-                seen.insert((text(&row, "account_id"), text(&row, "id")), row);
+                let id = text(&row, "id");
+                let id = match Uuid::try_parse(&id) {
+                    // `SQLite` says it without hyphens.
+                    Ok(uuid) if has_id_of_its_own(table) => uuid.to_string(),
+                    _ => id,
+                };
+                seen.insert((text(&row, "account_id"), id), row);
             }
         }
         all.push(seen);

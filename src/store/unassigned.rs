@@ -1,5 +1,6 @@
 //! Events that were kept for want of an account, once the account is known.
 
+use entity::erased_account;
 use entity::webhook_event::{self, Column, Entity, status::UNASSIGNED};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -8,6 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::erased::last_covered;
 use super::{Store, StoreError, payload};
 use crate::instagram::Event;
 
@@ -31,11 +33,16 @@ impl Store {
                 return Ok(page);
             }
         }
-        let after = after.map_or("", |last| last.ig_account_id.as_str());
-        match self.next_to_adopt(after).await? {
-            Some(account) => Ok(self.page(&account, None, limit).await?),
-            None => Ok(Vec::new()),
+        let mut account = after.map_or_else(String::new, |last| last.ig_account_id.clone());
+        while let Some(next) = self.next_to_adopt(&account).await? {
+            let page = self.page(&next, None, limit).await?;
+            if !page.is_empty() {
+                return Ok(page);
+            }
+            // All that waits of it is about to be erased.
+            account = next;
         }
+        Ok(Vec::new())
     }
 
     /// The first active account after `after`, by its id, that has such events.
@@ -68,6 +75,11 @@ impl Store {
             .order_by_asc(Column::Id);
         if let Some(after) = after {
             query = query.filter(Column::Id.gt(after));
+        }
+        let erased = erased_account::Entity::find_by_id(account).one(&self.database);
+        if let Some(tombstone) = erased.await? {
+            // What it covers is only still there: it is about to go.
+            query = query.filter(Column::Id.gt(last_covered(tombstone.erased_at)));
         }
         let size = Expr::cust("CAST(LENGTH(CAST(\"payload\" AS TEXT)) AS BIGINT)");
         let sizes: Vec<(Uuid, Option<i64>)> = query
