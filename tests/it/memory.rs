@@ -27,7 +27,7 @@ const ORDINARY: u64 = 200 * MIB;
 /// With the largest.
 const LARGE: u64 = 512 * MIB;
 /// With an item that no Instagram sends.
-const WORST: u64 = 640 * MIB;
+const WORST: u64 = 1024 * MIB;
 
 /// Room for what nobody takes out of the streams.
 const ROOM: u64 = 1024 * MIB;

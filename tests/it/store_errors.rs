@@ -184,15 +184,18 @@ async fn a_deadlock_is_the_worlds_fault() {
 async fn a_value_that_postgres_does_not_take_is_the_events_fault() {
     let database = TestDatabase::postgres().await;
     let store = store_on(&database).await;
-    let mut long = message("m_1");
-    long.event_id = "x".repeat(600);
-    let error = try_put(&store, &[&long]).await.unwrap_err();
-    assert_blame(&error, "too long", Blame::Event);
-
-    let mut wrong = message("m_2");
-    wrong.data.insert("timestamp".to_owned(), json!("noon"));
+    let mut wrong = messaging(inbound(
+        NOON,
+        &json!({"reaction": {"mid": "m_1", "action": "react"}}),
+    ));
+    wrong.data.insert("action".to_owned(), json!("wave"));
     let error = try_put(&store, &[&wrong]).await.unwrap_err();
-    assert_blame(&error, "invalid input syntax", Blame::Event);
+    assert_blame(&error, "check constraint", Blame::Event);
+
+    let mut long = message("m_2");
+    long.event_id = "x".repeat(600);
+    let outcome = put_one(&store, &long).await;
+    assert!(matches!(outcome, Outcome::Stored { .. }), "it is cut");
 }
 
 #[tokio::test]
