@@ -9,7 +9,8 @@
 //! | `abort` | ends the process at once, as a stack overflow or the kernel does |
 //! | `stall` | goes on with nothing, for ever: a handler waits, the publisher hangs |
 //! | `fail` | an error of the event's own; of handlers only |
-//! | `away` | an error of the world's: the database does not answer; of handlers only |
+//! | `away` | an error of the world's: no connection to the database; of handlers only |
+//! | `odd` | an error that may be either's; of handlers only |
 //!
 //! | where | what is hit |
 //! |---|---|
@@ -28,7 +29,8 @@
 use std::env;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+
+use sea_orm::{ConnAcquireErr, DbErr};
 
 use crate::store::{Incoming, StoreError};
 
@@ -45,6 +47,7 @@ enum What {
     Stall,
     Fail,
     Away,
+    Odd,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,7 @@ impl Fault {
             "stall" => What::Stall,
             "fail" => What::Fail,
             "away" => What::Away,
+            "odd" => What::Odd,
             _ => return None,
         };
         Some(Self {
@@ -138,7 +142,8 @@ pub(crate) async fn in_handler(event_type: &str, events: &[Incoming]) -> Result<
         Some(What::Abort) => std::process::abort(),
         Some(What::Stall) => std::future::pending().await,
         Some(What::Fail) => Err(StoreError::Unwritable(serde::de::Error::custom(ASKED))),
-        Some(What::Away) => Err(StoreError::TooLate(Duration::ZERO)),
+        Some(What::Away) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into()),
+        Some(What::Odd) => Err(DbErr::Custom(ASKED.to_owned()).into()),
     }
 }
 

@@ -27,6 +27,9 @@ const SILENT_FOR: Duration = Duration::from_secs(10);
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
 /// How often an HTTP/2 peer has to show that it is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// What a connection reads ahead; also the longest head of a request. It grows to
+/// seven times as much by itself, and stays so.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// The pause before a beginning that is not whole is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The pause after a connection could not be accepted, as when the process has
@@ -127,7 +130,8 @@ async fn answer(stream: TcpStream, routes: Router, stopping: CancellationToken) 
             let mut http1 = http1::Builder::new();
             http1
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_WITHIN);
+                .header_read_timeout(HEAD_WITHIN)
+                .max_buf_size(BUFFER_BYTES);
             until_stopped(http1.serve_connection(stream, service), &stopping).await
         }
         Some(Version::Http2) => {

@@ -96,7 +96,7 @@ impl MigrationTrait for Migration {
             )
             .index_where(
                 "idx_webhook_events_unassigned",
-                &["ig_account_id"],
+                &["ig_account_id", "id"],
                 Expr::col("status").eq("unassigned"),
             )
             .create(manager)

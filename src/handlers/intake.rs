@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
-use tracing::{debug, error};
+use tracing::error;
 
 use crate::store::{Incoming, Occasion, Outcome};
-use crate::stream::Connection;
 use crate::stream::announce::is_replay;
-use crate::stream::consumer::{FetchError, Pull};
+use crate::stream::consumer::{FetchError, Pull, settle};
 use crate::stream::message::read_event;
 
-/// What a batch weighs at most, in bytes, where no single message is larger.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// What a batch weighs at most, in bytes, if no single message is larger. It is in
+/// memory several times over while it becomes rows, in each handler.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// How long to wait for the first event.
 const WAIT: Duration = Duration::from_secs(1);
 /// How long to look whether anything is to be processed once more.
@@ -98,20 +98,15 @@ impl Intake {
     }
 
     /// The next batch; empty when nothing comes within a second.
-    pub async fn take(
-        &mut self,
-        connection: &Connection,
-        limit: usize,
-    ) -> Result<Batch, FetchError> {
-        let bytes = BATCH_BYTES.max(2 * connection.max_payload());
+    pub async fn take(&mut self, limit: usize) -> Result<Batch, FetchError> {
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(GLANCE_EVERY) {
-            let once_more = self.reprocess.fetch(limit, bytes, GLANCE).await?;
+            let once_more = self.reprocess.fetch(limit, BATCH_BYTES, GLANCE).await?;
             if !once_more.is_empty() {
                 return Ok(read(once_more, true).await);
             }
         }
-        let events = self.events.fetch(limit, bytes, WAIT).await?;
+        let events = self.events.fetch(limit, BATCH_BYTES, WAIT).await?;
         if events.is_empty() {
             // Nothing is waiting: there is time to look at once.
             self.turns = GLANCE_EVERY - 1;
@@ -140,7 +135,7 @@ async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
             }
             Err(error) => {
                 error!(%error, "a message cannot be read; it stays where it is");
-                settle(&message, AckKind::Nak(Some(UNREADABLE_PAUSE))).await;
+                settle(vec![(&message, AckKind::Nak(Some(UNREADABLE_PAUSE)))]).await;
             }
         }
     }
@@ -155,26 +150,9 @@ fn occasion(message: &Message, reprocess: bool) -> Occasion {
     }
 }
 
-impl Unsettled {
-    /// It is done with.
-    pub async fn acknowledge(&self) {
-        settle(&self.message, AckKind::Ack).await;
-    }
-
-    /// It comes again after a pause.
-    pub async fn put_back(&self, pause: Duration) {
-        settle(&self.message, AckKind::Nak(Some(pause))).await;
-    }
-
-    /// It is still being worked on.
-    pub async fn keep(&self) {
-        settle(&self.message, AckKind::Progress).await;
-    }
-}
-
-/// One that is lost means that the message comes again, which does no harm.
-async fn settle(message: &Message, kind: AckKind) {
-    if let Err(error) = message.ack_with(kind).await {
-        debug!(%error, "an acknowledgement could not be sent; the message comes again");
-    }
+/// Tells the server what becomes of messages; what it is not told of comes again.
+pub async fn tell(messages: &[Unsettled], kinds: impl Iterator<Item = AckKind>) {
+    let messages = messages.iter().map(|unsettled| &unsettled.message);
+    let told: Vec<_> = messages.zip(kinds).collect();
+    settle(told).await;
 }

@@ -7,14 +7,16 @@ mod counts;
 mod intake;
 
 use std::fmt::Display;
+use std::iter::repeat;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::AckKind;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ractor::ActorProcessingErr;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::instagram::EventType;
 use crate::store::error::Blame;
@@ -28,7 +30,7 @@ use crate::supervisor::{Board, Child, Turn, Worker, worker};
 use announcements::Announcements;
 use counts::Counts;
 use intake::UNSUSPECTED_DELIVERIES;
-pub use intake::{Batch, Intake, Unsettled};
+pub use intake::{Batch, Intake, Unsettled, tell};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -36,6 +38,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// waits and tries again. TCP alone takes a quarter of an hour to notice that
 /// the other side is gone.
 const STORED_WITHIN: Duration = Duration::from_mins(1);
+
+/// How often in a row an error that may be an event's is taken for the world's:
+/// with the pauses between, about ten seconds.
+const PATIENCE: u32 = 8;
 
 /// What `handlers.*` says.
 #[derive(Debug, Clone)]
@@ -112,7 +118,7 @@ impl Worker for Handler {
             return Ok(Turn::Done);
         }
         let size = self.tools.settings.batch_size;
-        let finished = match self.intake.take(&self.tools.connection, size).await {
+        let finished = match self.intake.take(size).await {
             Ok(batch) if batch.events.is_empty() => {
                 self.well();
                 Ok(())
@@ -138,13 +144,9 @@ impl Handler {
             if matches!(processed, Ok(Ok(()))) {
                 continue;
             }
-            for message in part
-                .messages
-                .into_iter()
-                .chain(parts.flat_map(|part| part.messages))
-            {
-                message.put_back(FIRST_PAUSE).await;
-            }
+            let rest = parts.flat_map(|part| part.messages);
+            let back: Vec<Unsettled> = part.messages.into_iter().chain(rest).collect();
+            tell(&back, repeat(again_after(FIRST_PAUSE))).await;
             return processed.unwrap_or_else(|panic| {
                 self.counts.panicked();
                 resume_unwind(panic)
@@ -155,9 +157,11 @@ impl Handler {
 
     async fn process(&mut self, batch: &Batch) -> Result<(), Unfinished> {
         let started = Instant::now();
-        let outcomes = match self.given_up(batch).await? {
-            Some(outcome) => vec![outcome],
-            None => self.store(&batch.events, &batch.messages).await?,
+        let outcomes = if let Some(outcome) = self.given_up(batch).await? {
+            vec![outcome]
+        } else {
+            let (events, messages) = (&batch.events, &batch.messages);
+            self.store(events, messages, PATIENCE).await?
         };
         let stored_in = started.elapsed();
         let max_payload = self.tools.connection.max_payload();
@@ -205,32 +209,49 @@ impl Handler {
 
     /// Stores the events. The world's errors pause the handler and count no
     /// attempt; an event's own is looked for by halving, so that it takes none of
-    /// the others with it.
+    /// the others with it. What looks like the world's is taken for an event's when
+    /// it came `patience` times in a row and the database is well otherwise.
     fn store<'a>(
         &'a mut self,
         events: &'a [Incoming],
         messages: &'a [Unsettled],
+        patience: u32,
     ) -> BoxFuture<'a, Result<Vec<Outcome>, Unfinished>> {
         Box::pin(async move {
+            let mut unclear = 0;
             loop {
                 let error = match in_time(self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
-                match (error.blame(), events) {
-                    (Blame::World, _) => self.rest(&error, messages).await?,
-                    (Blame::Event, [event]) => {
-                        return Ok(vec![self.failed(event, &error, messages).await?]);
-                    }
-                    (Blame::Event, events) => {
+                let blame = error.blame();
+                unclear += u32::from(blame == Blame::Unclear);
+                let is_worlds = match blame {
+                    Blame::World => true,
+                    Blame::Event => false,
+                    Blame::Unclear => unclear < patience || !self.database_is_well(events).await,
+                };
+                match events {
+                    _ if is_worlds => self.rest(&error, messages).await?,
+                    [event] => return Ok(vec![self.failed(event, &error, messages).await?]),
+                    events => {
                         let (first, second) = events.split_at(events.len() / 2);
-                        let mut outcomes = self.store(first, messages).await?;
-                        outcomes.extend(self.store(second, messages).await?);
+                        let patience = if blame == Blame::Unclear { 1 } else { patience };
+                        let mut outcomes = self.store(first, messages, patience).await?;
+                        outcomes.extend(self.store(second, messages, patience).await?);
                         return Ok(outcomes);
                     }
                 }
             }
         })
+    }
+
+    async fn database_is_well(&self, events: &[Incoming]) -> bool {
+        let probed = in_time(self.tools.store.probe(self.event_type, events)).await;
+        if let Err(error) = &probed {
+            debug!(event_type = self.event_type.name, %error, "the database is not well");
+        }
+        probed.is_ok()
     }
 
     async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
@@ -311,8 +332,8 @@ impl Handler {
             () = self.tools.stopping.cancelled() => return Err(Unfinished::Stopping),
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        for message in messages {
-            message.keep().await;
+        if self.tools.connection.is_connected() {
+            tell(messages, repeat(AckKind::Progress)).await;
         }
         Ok(())
     }
@@ -323,12 +344,12 @@ impl Handler {
     }
 
     async fn settle(&self, messages: &[Unsettled], outcomes: &[Outcome]) {
-        for (message, outcome) in messages.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Retry { attempts } => message.put_back(self.backoff(*attempts)).await,
-                _ => message.acknowledge().await,
-            }
-        }
+        let told = |outcome: &Outcome| match outcome {
+            Outcome::Retry { attempts } => again_after(self.backoff(*attempts)),
+            _ => AckKind::Ack,
+        };
+        let told: Vec<AckKind> = outcomes.iter().map(told).collect();
+        tell(messages, told.into_iter()).await;
     }
 
     /// The pause after so many attempts; the last one configured repeats.
@@ -343,6 +364,11 @@ impl Handler {
     }
 }
 
+/// The message comes again after a pause.
+fn again_after(pause: Duration) -> AckKind {
+    AckKind::Nak(Some(pause))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -350,8 +376,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_database_that_never_answers_is_the_worlds_fault() {
+    async fn a_database_that_never_answers_is_not_waited_for() {
         let error = in_time::<()>(std::future::pending()).await.unwrap_err();
-        assert_eq!(error.blame(), Blame::World);
+        assert!(matches!(error, StoreError::TooLate(_)), "{error}");
     }
 }

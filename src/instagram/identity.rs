@@ -48,8 +48,8 @@ pub fn received_at(receipt_id: Uuid) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
 }
 
-/// Where receipts begin of what comes at `time`, to the millisecond: none that came
-/// earlier sorts after it.
+/// Where the receipts of `time` begin, to the millisecond: those of any earlier time
+/// sort before it.
 #[must_use]
 pub fn first_receipt_at(time: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);

@@ -26,6 +26,10 @@ const ENTRY_KEYS: [&str; 5] = ["id", "time", "changes", "messaging", "standby"];
 /// Nesting of a document within an event's data. An event is JSON too, and most
 /// readers of it stop at 128 levels.
 const DEEPEST_DOCUMENT: usize = 100;
+/// Size of a document within an event's data, in bytes of text: some kilobytes are
+/// usual. Read, a document of small values takes thirty times as much memory, and
+/// whoever reads the event reads it.
+const LARGEST_DOCUMENT: usize = 256 * 1024;
 
 /// One item with what its entry says of it.
 #[derive(Debug)]
@@ -106,14 +110,14 @@ impl Item {
     }
 
     /// The document at `path`, if it is an object or an array; its text, where
-    /// it nests too deep to stand in an event.
+    /// it nests too deep, or is too large, to stand in an event.
     #[must_use]
     pub fn document(&self, path: &[&str]) -> Option<Value> {
         let document = self
             .at(path)
             .filter(|value| value.is_object() || value.is_array())?;
         let text = document.to_string();
-        if json::depth(&text) > DEEPEST_DOCUMENT {
+        if text.len() > LARGEST_DOCUMENT || json::depth(&text) > DEEPEST_DOCUMENT {
             return Some(Value::from(text));
         }
         Some(document.clone())

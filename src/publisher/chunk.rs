@@ -10,7 +10,7 @@ use crate::stream::message::Outgoing;
 
 /// One batch of `JetStream`'s.
 const CHUNK_EVENTS: usize = 1000;
-const CHUNK_BYTES: usize = 1024 * 1024;
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 /// The events that are published at once, and no more are held: a single
 /// delivery can have as many as it has bytes.

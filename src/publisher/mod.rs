@@ -40,9 +40,9 @@ pub use understood::understood;
 /// The actor's name.
 pub const NAME: &str = "publisher";
 
-/// What one turn takes from the journal.
+/// What one turn takes from the journal, if no single message is larger.
 const FETCH_MESSAGES: usize = 16;
-const FETCH_BYTES: usize = 16 * 1024 * 1024;
+const FETCH_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -100,8 +100,8 @@ enum Published {
 
 impl Worker for Publisher {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
-        let bytes = FETCH_BYTES.max(2 * self.connection.max_payload());
-        let messages = match self.journal.fetch(FETCH_MESSAGES, bytes, FETCH_WAIT).await {
+        let fetched = self.journal.fetch(FETCH_MESSAGES, FETCH_BYTES, FETCH_WAIT);
+        let messages = match fetched.await {
             Ok(messages) => messages,
             Err(error) => {
                 // It is looked again in any case.
@@ -153,9 +153,7 @@ impl Publisher {
                 Ok(false)
             }
             Published::Events(events) => {
-                for read in messages {
-                    read.acknowledge().await;
-                }
+                taken::acknowledge(messages).await;
                 if number > 0 {
                     info!(deliveries = number, events, "published");
                 }
@@ -186,7 +184,7 @@ impl Publisher {
                 self.bury(delivery, &ended).await?;
             }
         }
-        read.acknowledge().await;
+        taken::acknowledge(&[read]).await;
         let deliveries = read.deliveries.len();
         warn!(
             deliveries,

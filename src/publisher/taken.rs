@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::instagram::Delivery;
 use crate::journal;
 use crate::stream::Connection;
+use crate::stream::consumer::settle;
 
 /// How often the server is told that they are worked on: well within the
 /// consumer's `ack_wait_seconds`.
@@ -35,13 +36,6 @@ pub(super) struct Taken {
 }
 
 impl Read {
-    /// It is done with. An acknowledgement that is lost means that it is read again.
-    pub(super) async fn acknowledge(&self) {
-        if let Err(error) = self.message.ack().await {
-            warn!(%error, "an acknowledgement to the journal could not be sent; it will be read again");
-        }
-    }
-
     fn is_suspect(&self) -> bool {
         let info = self.message.info();
         info.is_ok_and(|info| info.delivered > UNSUSPECTED_DELIVERIES)
@@ -60,7 +54,7 @@ impl Taken {
                 }),
                 Err(error) => {
                     error!(%error, "a message of the journal cannot be read; it stays there");
-                    let _ = message.ack_with(AckKind::Nak(Some(UNREADABLE_PAUSE))).await;
+                    settle(vec![(&message, AckKind::Nak(Some(UNREADABLE_PAUSE)))]).await;
                 }
             }
         }
@@ -78,9 +72,7 @@ impl Taken {
     /// They come again after a pause; what is acknowledged does not.
     pub(super) async fn put_back(self, pause: Duration) {
         self.keeper.abort();
-        for read in self.read.iter() {
-            let _ = read.message.ack_with(AckKind::Nak(Some(pause))).await;
-        }
+        settle(told(self.read.iter(), AckKind::Nak(Some(pause)))).await;
     }
 }
 
@@ -90,12 +82,21 @@ impl Drop for Taken {
     }
 }
 
+/// They are done with.
+pub(super) async fn acknowledge(messages: &[&Read]) {
+    settle(told(messages.iter().copied(), AckKind::Ack)).await;
+}
+
 /// What is acknowledged meanwhile stays so. Without a connection nobody hears it.
 async fn keep(read: Arc<Vec<Read>>, connection: Connection) {
     loop {
         tokio::time::sleep(KEEP_EVERY).await;
-        for read in read.iter().filter(|_| connection.is_connected()) {
-            let _ = read.message.ack_with(AckKind::Progress).await;
+        if connection.is_connected() {
+            settle(told(read.iter(), AckKind::Progress)).await;
         }
     }
+}
+
+fn told<'a>(read: impl Iterator<Item = &'a Read>, kind: AckKind) -> Vec<(&'a Message, AckKind)> {
+    read.map(|read| (&read.message, kind)).collect()
 }

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
+use axum::{BoxError, Router};
+use bytes::{Bytes, BytesMut};
 use chrono::{DurationRound, TimeDelta, Utc};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
@@ -126,12 +126,13 @@ async fn receive(
 ) -> Result<(), Refusal> {
     let received_at = Utc::now();
     let limit = state.body_limit.min(state.connection.largest_body());
-    let length = announced_length(headers).unwrap_or(limit);
+    let announced = announced_length(headers);
+    let length = announced.unwrap_or(limit);
     if length > limit {
         return Err(Refusal::TooLarge(limit));
     }
     let permit = state.limits.take(length).ok_or(Refusal::Overloaded)?;
-    let body = read(body, limit).await?;
+    let body = read(body, announced.unwrap_or_default(), limit).await?;
     let signature = headers
         .get(SIGNATURE_HEADER)
         .map(header::HeaderValue::as_bytes);
@@ -164,16 +165,31 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
         .ok()
 }
 
-async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect());
-    match whole.await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limit)),
+/// The body, in memory once: as it comes it is put where there is room for all
+/// of the announced `length`.
+async fn read(body: Body, length: usize, limit: usize) -> Result<Bytes, Refusal> {
+    let whole = async {
+        let mut body = Limited::new(body, limit);
+        let mut whole = BytesMut::with_capacity(length);
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(whole.freeze())
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_too_long(&error) => Err(Refusal::TooLarge(limit)),
         Ok(Err(error)) => Err(Refusal::Incomplete(error.to_string())),
         Err(_) => Err(Refusal::Incomplete(format!(
             "it took longer than {BODY_TIMEOUT:?}"
         ))),
     }
+}
+
+fn is_too_long(error: &BoxError) -> bool {
+    error.is::<LengthLimitError>()
 }
 
 /// Why a delivery is not answered `EVENT_RECEIVED`.

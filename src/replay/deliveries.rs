@@ -108,7 +108,7 @@ impl Reader<'_> {
     }
 
     fn is_taken(&mut self, delivery: &Delivery) -> bool {
-        if !self.ask.which.is_in_time(delivery.id) {
+        if !self.ask.which.is_in_time(delivery.received_at) {
             return false;
         }
         self.deliveries.read += 1;

@@ -146,13 +146,12 @@ impl Tombstones {
             column("last", Kind::Uuid),
         ];
         let dialect = Dialect::of(on.get_database_backend());
-        let firsts = format!(
-            "SELECT f.\"id\" FROM ({}) AS r JOIN \"{TABLE}\" AS f ON f.\"ig_account_id\" = r.\"account\" \
-             AND f.\"event_type\" = r.\"type\" AND f.\"event_id\" = r.\"event\" \
-             AND NOT f.\"is_duplicate\" AND f.\"id\" <= r.\"last\"",
-            dialect.rows(&columns)
-        );
-        let firsts = dialect.one_of(&firsts);
+        let firsts = dialect.one_of(&dialect.ids_for_each(
+            &dialect.rows(&columns),
+            TABLE,
+            "f.\"ig_account_id\" = r.\"account\" AND f.\"event_type\" = r.\"type\" \
+             AND f.\"event_id\" = r.\"event\" AND NOT f.\"is_duplicate\" AND f.\"id\" <= r.\"last\"",
+        ));
         for column in ["duplicate_of", "id"] {
             let sql = format!("DELETE FROM \"{TABLE}\" WHERE \"{column}\" {firsts}");
             on.execute_raw(dialect.statement(&sql, json_array(&told_again, &columns)))

@@ -27,6 +27,9 @@ use crate::instagram::types::{self, Table};
 /// How many rows one transaction deletes.
 const PAGE: usize = 1000;
 
+/// That row `f` is a duplicate of the row whose receipt `r` has.
+const IS_DUPLICATE: &str = "f.\"duplicate_of\" = r.receipt";
+
 /// Takes a table and how many of its rows went.
 pub type Told<'a> = &'a mut (dyn FnMut(&'static str, u64) + Send);
 
@@ -51,10 +54,14 @@ impl Store {
             .filter(Expr::col(webhook_event::Column::IsDuplicate).not())
             .count(on)
             .await?;
-        let duplicates = format!(
-            "SELECT COUNT(*) AS n FROM \"{TABLE}\" AS f JOIN \"{TABLE}\" AS d ON d.\"duplicate_of\" = f.\"id\" \
-             WHERE f.\"ig_account_id\" = $1 AND NOT f.\"is_duplicate\""
+        let duplicates = Dialect::of(self.backend()).ids_for_each(
+            &format!(
+                "SELECT \"id\" AS receipt FROM \"{TABLE}\" WHERE \"ig_account_id\" = $1 AND NOT \"is_duplicate\""
+            ),
+            TABLE,
+            IS_DUPLICATE,
         );
+        let duplicates = format!("SELECT COUNT(*) AS n FROM ({duplicates}) AS d");
         let duplicates = count(on, &duplicates, [ig_account_id.into()]).await?;
         rows.push((TABLE, firsts + duplicates));
         rows.push((ACCOUNTS, u64::from(account.is_some())));
@@ -112,7 +119,7 @@ impl Store {
         let Some(key) = second_of_key(table) else {
             let page = format!("SELECT {place} FROM \"{name}\" WHERE \"account_id\" = $1");
             return self
-                .delete_pages(name, &page, &[account.into()], told)
+                .delete_pages(name, place, &page, &[account.into()], told)
                 .await;
         };
         let page = Dialect::of(self.backend()).one_of(&format!(
@@ -170,17 +177,16 @@ impl Store {
     /// An event that was told without end has more duplicates than a page.
     async fn delete_with_duplicates(&self, firsts: &[Uuid], told: Told<'_>) -> Result<(), DbErr> {
         let dialect = Dialect::of(self.backend());
-        let (columns, place) = ([column("receipt", Kind::Uuid)], dialect.place());
+        let columns = [column("receipt", Kind::Uuid)];
         let rows: Vec<_> = firsts
             .iter()
             .map(|first| row(json!({ "receipt": first })))
             .collect();
         let (firsts, rows) = (dialect.rows(&columns), json_array(&rows, &columns));
-        let duplicates = format!(
-            "SELECT d.{place} FROM ({firsts}) AS r JOIN \"{TABLE}\" AS d ON d.\"duplicate_of\" = r.\"receipt\""
-        );
+        let duplicates = dialect.ids_for_each(&firsts, TABLE, IS_DUPLICATE);
         let values = [Value::from(rows)];
-        self.delete_pages(TABLE, &duplicates, &values, told).await?;
+        self.delete_pages(TABLE, "id", &duplicates, &values, told)
+            .await?;
         let firsts = dialect.one_of(&firsts);
         let sql = format!("DELETE FROM \"{TABLE}\" WHERE \"id\" {firsts}");
         told(TABLE, self.delete(&sql, &values).await?);
@@ -189,25 +195,24 @@ impl Store {
 
     /// What is the account's and was not found by its first row: that one is gone already.
     async fn delete_rest(&self, account: Uuid, told: Told<'_>) -> Result<(), DbErr> {
-        let place = Dialect::of(self.backend()).place();
         let rest = format!(
-            "SELECT {place} FROM \"{TABLE}\" WHERE \"instagram_account_id\" = $1 ORDER BY \"created_at\""
+            "SELECT \"id\" FROM \"{TABLE}\" WHERE \"instagram_account_id\" = $1 ORDER BY \"created_at\""
         );
-        self.delete_pages(TABLE, &rest, &[account.into()], told)
+        self.delete_pages(TABLE, "id", &rest, &[account.into()], told)
             .await
     }
 
-    /// Deletes the rows of `table` whose places `query` says, until it finds none.
+    /// Deletes the rows of `table` whose values of `column` are those of `query`, until it finds none.
     async fn delete_pages(
         &self,
         table: &'static str,
+        column: &str,
         query: &str,
         values: &[Value],
         told: Told<'_>,
     ) -> Result<(), DbErr> {
-        let dialect = Dialect::of(self.backend());
-        let page = dialect.one_of(&format!("{query} LIMIT {PAGE}"));
-        let sql = format!("DELETE FROM \"{table}\" WHERE {} {page}", dialect.place());
+        let page = Dialect::of(self.backend()).one_of(&format!("{query} LIMIT {PAGE}"));
+        let sql = format!("DELETE FROM \"{table}\" WHERE {column} {page}");
         loop {
             let gone = self.delete(&sql, values).await?;
             told(table, gone);

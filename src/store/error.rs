@@ -1,8 +1,10 @@
-//! Whose error it is: the world's, which passes, or the event's own.
+//! Whose error it is: the world's, which passes, or the event's own. The table of
+//! them is in `docs/operation.md`.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sea_orm::sqlx;
 use sea_orm::{DbErr, RuntimeErr};
 
 /// Why a batch was not stored.
@@ -38,11 +40,14 @@ pub enum StoreError {
 /// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// Connection, timeout, disk, deadlock, schema: it passes, or an operator
-    /// makes it pass. No event is to blame.
+    /// Connection, disk, lock, deadlock, schema: it passes, or an operator makes it
+    /// pass. No event is to blame.
     World,
     /// A value or a constraint: it would be the same again.
     Event,
+    /// It looks like the world's. If it stays while the database is well otherwise
+    /// ([`super::Store::probe`]), an event is to blame.
+    Unclear,
 }
 
 impl StoreError {
@@ -50,7 +55,8 @@ impl StoreError {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::TooLate(_) | Self::Busy(_) | Self::Directory { .. } => Blame::World,
+            Self::Busy(_) | Self::Directory { .. } => Blame::World,
+            Self::TooLate(_) => Blame::Unclear,
             Self::Unwritable(_) => Blame::Event,
             Self::Database(error) => blame(error),
         }
@@ -58,13 +64,34 @@ impl StoreError {
 }
 
 fn blame(error: &DbErr) -> Blame {
-    code(error).map_or(Blame::World, |code| {
-        if code.len() == 5 {
-            blame_sqlstate(&code)
-        } else {
-            blame_sqlite(&code)
-        }
-    })
+    match (code(error), error) {
+        (Some(code), _) => blame_code(&code),
+        (None, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => Blame::World,
+        (
+            None,
+            DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)),
+        ) => blame_sqlx(inner),
+        (None, _) => Blame::Unclear,
+    }
+}
+
+/// Without a code of the database's. A connection that breaks may be the work of an event that ends
+/// the server.
+fn blame_sqlx(error: &sqlx::Error) -> Blame {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Blame::World,
+        _ => Blame::Unclear,
+    }
+}
+
+/// A SQLSTATE has five characters, a code of `SQLite` fewer: the longest, of five
+/// digits, is none that a statement gives.
+fn blame_code(code: &str) -> Blame {
+    if code.len() == 5 {
+        blame_sqlstate(code)
+    } else {
+        blame_sqlite(code)
+    }
 }
 
 /// The database's own code of an error.
@@ -80,64 +107,78 @@ pub(super) fn code(error: &DbErr) -> Option<String> {
 }
 
 /// Source: `PostgreSQL`, "Appendix A. Error Codes". Class 22 is data, class 23
-/// constraints; a foreign key that fails means that we knew an account which is
-/// gone meanwhile: it is looked up again. 54000 is a document beyond what the
-/// server can take.
+/// constraints, class 54 a document beyond what the server can take. A foreign key
+/// that fails mostly means that we knew an account which is gone meanwhile: it is
+/// looked up again.
 fn blame_sqlstate(code: &str) -> Blame {
     const FOREIGN_KEY: &str = "23503";
-    match code {
-        FOREIGN_KEY => Blame::World,
-        _ if ["22", "23", "54"]
-            .iter()
-            .any(|class| code.starts_with(class)) =>
-        {
-            Blame::Event
-        }
-        _ => Blame::World,
+    match &code[..2] {
+        _ if code == FOREIGN_KEY => Blame::Unclear,
+        "22" | "23" | "54" => Blame::Event,
+        "08" | "25" | "28" | "3D" | "3F" | "40" | "42" | "53" | "55" | "57" | "58" => Blame::World,
+        _ => Blame::Unclear,
     }
 }
 
 /// Source: `SQLite`, "Result and Error Codes"; the low byte is the primary code:
-/// 18 TOOBIG, 19 CONSTRAINT (787 of a foreign key), 20 MISMATCH.
+/// 18 TOOBIG, 19 CONSTRAINT (787 of a foreign key), 20 MISMATCH; 1 ERROR is a
+/// missing table, and much else.
 fn blame_sqlite(code: &str) -> Blame {
     const FOREIGN_KEY: u32 = 787;
-    match code.parse::<u32>() {
-        Ok(FOREIGN_KEY) | Err(_) => Blame::World,
-        Ok(code) if matches!(code & 0xff, 18..=20) => Blame::Event,
-        Ok(_) => Blame::World,
+    let Ok(code) = code.parse::<u32>() else {
+        return Blame::Unclear;
+    };
+    match code & 0xff {
+        _ if code == FOREIGN_KEY => Blame::Unclear,
+        18..=20 => Blame::Event,
+        3 | 5..=8 | 10 | 11 | 13..=15 | 17 | 23 | 26 => Blame::World,
+        _ => Blame::Unclear,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
+    /// Every code that the operator's table names is judged as it says there.
     #[test]
-    fn tells_the_world_from_the_event() {
-        for (code, expected) in [
-            ("40P01", Blame::World),
-            ("53100", Blame::World),
-            ("57P01", Blame::World),
-            ("42P01", Blame::World),
-            ("25006", Blame::World),
-            ("23503", Blame::World),
-            ("23514", Blame::Event),
-            ("22P05", Blame::Event),
-        ] {
-            assert_eq!(blame_sqlstate(code), expected, "{code}");
+    fn the_operators_table_is_true() {
+        let document = include_str!("../../docs/operation.md");
+        let (_, table) = document.split_once("## Whose error it is").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
+        let mut named = 0;
+        for line in table.lines().filter(|line| line.starts_with("| ")) {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let expected = match cells[2] {
+                "the world's" => Blame::World,
+                "the event's" => Blame::Event,
+                "unclear" => Blame::Unclear,
+                _ => continue,
+            };
+            for code in cells[3].split('`').skip(1).step_by(2) {
+                let code = code.replace('…', "000");
+                assert_eq!(blame_code(&code), expected, "{code}: {line}");
+                named += 1;
+            }
         }
-        for (code, expected) in [
-            ("5", Blame::World),
-            ("13", Blame::World),
-            ("1", Blame::World),
-            ("787", Blame::World),
-            ("275", Blame::Event),
-        ] {
-            assert_eq!(blame_sqlite(code), expected, "{code}");
-        }
+        assert!(named > 25, "{named}");
+    }
+
+    #[test]
+    fn an_error_without_a_code_is_judged_by_its_kind() {
+        let timeout = DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout);
+        assert_eq!(StoreError::from(timeout).blame(), Blame::World);
+        let broken = DbErr::Exec(RuntimeErr::SqlxError(
+            sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()).into(),
+        ));
+        assert_eq!(StoreError::from(broken).blame(), Blame::Unclear);
+        let vanished = DbErr::RecordNotFound("a row".to_owned());
+        assert_eq!(StoreError::from(vanished).blame(), Blame::Unclear);
         assert_eq!(
-            StoreError::from(DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout)).blame(),
-            Blame::World
+            StoreError::TooLate(Duration::from_mins(1)).blame(),
+            Blame::Unclear
         );
     }
 }

@@ -36,6 +36,7 @@ mod generic;
 mod links;
 mod payload;
 pub mod preview;
+mod probe;
 pub mod replayable;
 mod rewrite;
 mod statements;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::webhook_event::status::{DEAD, DISCARDED, DUPLICATE, STORED};
 use entity::webhook_event::{Column, Entity, Model};
 use futures::TryStreamExt;
@@ -17,6 +17,9 @@ use crate::instagram::Event;
 use crate::instagram::event::UNKNOWN;
 use crate::instagram::identity::first_receipt_at;
 
+/// How far the time in a receipt may be from when its delivery was received.
+const SLACK: TimeDelta = TimeDelta::seconds(10);
+
 /// Which events are meant; all that is given has to be so.
 #[derive(Debug, Clone, Default)]
 pub struct Replayable {
@@ -24,18 +27,18 @@ pub struct Replayable {
     pub event_type: Option<String>,
     /// This account, as received.
     pub ig_account_id: Option<String>,
-    /// Received then or later, to the millisecond.
+    /// Received then or later.
     pub from: Option<DateTime<Utc>>,
-    /// Received then or earlier, to the millisecond.
+    /// Received then or earlier.
     pub to: Option<DateTime<Utc>>,
 }
 
 impl Replayable {
-    /// Whether a receipt came within the time meant.
+    /// Whether what was received then came within the time meant.
     #[must_use]
-    pub fn is_in_time(&self, receipt_id: Uuid) -> bool {
-        self.first().is_none_or(|first| receipt_id >= first)
-            && self.end().is_none_or(|end| receipt_id < end)
+    pub fn is_in_time(&self, received_at: DateTime<Utc>) -> bool {
+        self.from.is_none_or(|from| received_at >= from)
+            && self.to.is_none_or(|to| received_at <= to)
     }
 
     /// Whether this type of this account is meant.
@@ -45,20 +48,21 @@ impl Replayable {
         is(&self.event_type, event_type) && is(&self.ig_account_id, ig_account_id)
     }
 
-    /// Receipts are in the order of time: a time is a place among them.
-    fn first(&self) -> Option<Uuid> {
-        self.from.map(first_receipt_at)
+    /// Receipts are in the order of time: a time is about a place among them, and the
+    /// rows beyond it need not be looked at.
+    fn place(time: DateTime<Utc>, slack: TimeDelta) -> Option<Uuid> {
+        time.checked_add_signed(slack).map(first_receipt_at)
     }
 
-    fn end(&self) -> Option<Uuid> {
-        let after = |to: DateTime<Utc>| to.checked_add_signed(chrono::TimeDelta::milliseconds(1));
-        self.to.and_then(after).map(first_receipt_at)
-    }
-
-    fn condition(&self) -> Condition {
+    fn condition(&self, store: &Store) -> Condition {
+        let first = self.from.and_then(|from| Self::place(from, -SLACK));
+        let end = self.to.and_then(|to| Self::place(to, SLACK));
+        let received = || Expr::col(Column::ReceivedAt);
         Condition::all()
-            .add_option(self.first().map(|first| Column::Id.gte(first)))
-            .add_option(self.end().map(|end| Column::Id.lt(end)))
+            .add_option(first.map(|first| Column::Id.gte(first)))
+            .add_option(end.map(|end| Column::Id.lt(end)))
+            .add_option(self.from.map(|from| received().gte(store.time(from))))
+            .add_option(self.to.map(|to| received().lte(store.time(to))))
             .add_option(self.event_type.as_ref().map(|it| Column::EventType.eq(it)))
             .add_option(
                 self.ig_account_id
@@ -194,7 +198,7 @@ impl Store {
     ) -> Result<Vec<Logged>, StoreError> {
         let later = after.map(|after| Column::Id.gt(after));
         let rows = Entity::find()
-            .filter(which.condition())
+            .filter(which.condition(self))
             .filter(Condition::all().add_option(later))
             .order_by_asc(Column::Id)
             .limit(limit);

@@ -1,67 +1,90 @@
 //! Events that were kept for want of an account, once the account is known.
 
-use std::collections::HashMap;
-
-use entity::webhook_event::status::UNASSIGNED;
-use entity::{client_account, erased_account, webhook_event};
-use sea_orm::sea_query::ExprTrait;
+use entity::webhook_event::{self, Column, Entity, status::UNASSIGNED};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    Select, SelectModel, Selector,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, Select, SelectModel, Selector, Statement,
 };
 use uuid::Uuid;
 
-use super::erased::last_covered;
 use super::{Store, StoreError, payload};
 use crate::instagram::Event;
 
+/// What the events of a page hold together at most, in bytes, unless it is one
+/// larger event.
+const PAGE_BYTES: i64 = 4 * 1024 * 1024;
+
 impl Store {
-    /// Up to `limit` events, the oldest first and after `after`, whose account
-    /// was not known when they came and is now.
+    /// Up to `limit` events whose account was not known when they came and is
+    /// now, those of one account: the oldest first and after `after`, which is the
+    /// last one of the page before. They are fewer where they are large.
     pub async fn adoptable(
         &self,
-        after: Option<Uuid>,
+        after: Option<&Event>,
         limit: u64,
     ) -> Result<Vec<Event>, StoreError> {
-        let accounts = self.accounts_with_unassigned().await?;
-        if accounts.is_empty() {
-            return Ok(Vec::new());
+        if let Some(last) = after {
+            let page = self.page(&last.ig_account_id, Some(last.receipt_id), limit);
+            let page = page.await?;
+            if !page.is_empty() {
+                return Ok(page);
+            }
         }
-        let erased = erased_account::Entity::find()
-            .filter(erased_account::Column::IgAccountId.is_in(&accounts))
-            .all(&self.database)
-            .await?;
-        let mut query = webhook_event::Entity::find()
-            .filter(webhook_event::Column::Status.eq(UNASSIGNED))
-            .filter(webhook_event::Column::IgAccountId.is_in(accounts))
-            .filter(not_erased(&erased))
-            .order_by_asc(webhook_event::Column::Id)
-            .limit(limit);
-        if let Some(after) = after {
-            query = query.filter(webhook_event::Column::Id.gt(after));
+        let after = after.map_or("", |last| last.ig_account_id.as_str());
+        match self.next_to_adopt(after).await? {
+            Some(account) => Ok(self.page(&account, None, limit).await?),
+            None => Ok(Vec::new()),
         }
-        let rows = with_text(query).all(&self.database).await?;
-        Ok(rows.into_iter().map(Kept::event).collect())
     }
 
-    async fn accounts_with_unassigned(&self) -> Result<Vec<String>, StoreError> {
-        let waiting: Vec<String> = webhook_event::Entity::find()
+    /// The first active account after `after`, by its id, that has such events.
+    /// One look into the index an account: however many events wait for accounts
+    /// that are not known. A subquery with a limit is asked for each account; from
+    /// `EXISTS` a planner may make a join that reads all that waits.
+    async fn next_to_adopt(&self, after: &str) -> Result<Option<String>, DbErr> {
+        let sql = format!(
+            "SELECT a.\"instagram_business_account_id\" AS account FROM \"client_accounts\" AS a \
+             WHERE a.\"active\" AND a.\"instagram_business_account_id\" > $1 \
+             AND (SELECT e.\"ig_account_id\" FROM \"instagram_webhook_events\" AS e \
+             WHERE e.\"status\" = '{UNASSIGNED}' \
+             AND e.\"ig_account_id\" = a.\"instagram_business_account_id\" LIMIT 1) IS NOT NULL \
+             ORDER BY a.\"instagram_business_account_id\" LIMIT 1"
+        );
+        let next = Statement::from_sql_and_values(self.backend(), sql, [after.into()]);
+        let next = self.database.query_one_raw(next).await?;
+        next.map(|row| row.try_get("", "account")).transpose()
+    }
+
+    async fn page(
+        &self,
+        account: &str,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<Event>, DbErr> {
+        let mut query = Entity::find()
+            .filter(Column::Status.eq(UNASSIGNED))
+            .filter(Column::IgAccountId.eq(account))
+            .order_by_asc(Column::Id);
+        if let Some(after) = after {
+            query = query.filter(Column::Id.gt(after));
+        }
+        let size = Expr::cust("CAST(LENGTH(CAST(\"payload\" AS TEXT)) AS BIGINT)");
+        let sizes: Vec<(Uuid, Option<i64>)> = query
+            .clone()
             .select_only()
-            .distinct()
-            .column(webhook_event::Column::IgAccountId)
-            .filter(webhook_event::Column::Status.eq(UNASSIGNED))
+            .column(Column::Id)
+            .column_as(size, "size")
+            .limit(limit)
             .into_tuple()
             .all(&self.database)
             .await?;
-        let known: HashMap<String, Uuid> = client_account::Entity::find()
-            .filter(client_account::Column::InstagramBusinessAccountId.is_in(waiting))
-            .filter(client_account::Column::Active.eq(true))
-            .all(&self.database)
-            .await?
-            .into_iter()
-            .map(|account| (account.instagram_business_account_id, account.id))
-            .collect();
-        Ok(known.into_keys().collect())
+        let Some(last) = last_that_fits(&sizes) else {
+            return Ok(Vec::new());
+        };
+        let rows = query.filter(Column::Id.lte(last)).limit(limit);
+        let rows = with_text(rows).all(&self.database).await?;
+        Ok(rows.into_iter().map(Kept::event).collect())
     }
 }
 
@@ -86,18 +109,14 @@ pub(super) fn with_text(rows: Select<webhook_event::Entity>) -> Selector<SelectM
     rows.column_as(payload, "payload_text").into_model()
 }
 
-/// What a tombstone covers is only still there: it is about to go.
-fn not_erased(tombstones: &[erased_account::Model]) -> Condition {
-    let covered = |tombstone: &erased_account::Model| {
-        Condition::all()
-            .add(webhook_event::Column::IgAccountId.eq(&tombstone.ig_account_id))
-            .add(webhook_event::Column::Id.lte(last_covered(tombstone.erased_at)))
-            .not()
-    };
-    tombstones
-        .iter()
-        .map(covered)
-        .fold(Condition::all(), Condition::add)
+fn last_that_fits(sizes: &[(Uuid, Option<i64>)]) -> Option<Uuid> {
+    let mut bytes = 0;
+    let fitting = sizes.iter().take_while(|(_, size)| {
+        bytes += size.unwrap_or(0);
+        bytes <= PAGE_BYTES
+    });
+    let last = fitting.last().or_else(|| sizes.first());
+    last.map(|(id, _)| *id)
 }
 
 /// The event of a row, understood again from what was received.

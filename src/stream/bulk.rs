@@ -21,7 +21,7 @@ use super::message::Outgoing;
 /// `JetStream`'s own limit of an atomic batch.
 const BATCH_MESSAGES: usize = 1000;
 /// What is on the way at once, in bytes.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Below it single publishes are quicker: a batch has a fixed cost of some syncs.
 const SMALLEST_BATCH: usize = 12;
 /// Single publishes under way at once.
@@ -55,8 +55,9 @@ pub enum PublishError {
 /// `JetStream`'s code for a stream that is full.
 const STREAM_FULL: u64 = 10077;
 
-/// Publishes all of `messages` and waits until `JetStream` has acknowledged each.
-/// Safe to repeat with the same messages after an error.
+/// Publishes all of `messages` and waits until `JetStream` has acknowledged each,
+/// or until one is not acknowledged in time. Safe to repeat with the same messages
+/// after an error.
 pub async fn publish_all(
     connection: &Connection,
     messages: &[Outgoing],

@@ -20,6 +20,10 @@ const PAUSE_BEFORE_RETRY: Duration = Duration::from_millis(500);
 /// How long a stop waits for NATS, which may be away.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Messages that a connection holds while the server does not read them. What is
+/// published can be large, what tells of messages consumed is small.
+const PUBLISH_QUEUE: usize = 1024;
+const CONSUME_QUEUE: usize = 8192;
 /// What a message of the journal may weigh less than the server's `max_payload`.
 pub const PAYLOAD_MARGIN_BYTES: usize = 64 * 1024;
 
@@ -91,8 +95,9 @@ impl Connection {
     /// Connects; the clients reconnect by themselves from then on.
     pub async fn open(options: &ConnectionOptions) -> Result<Self, ConnectionError> {
         let waits = Waits::default();
-        let publishing = connect(options, "igstream publish", waits.clone()).await?;
-        let consuming = connect(options, "igstream consume", Waits::default()).await?;
+        let publishing = connect(options, "igstream publish", PUBLISH_QUEUE, waits.clone()).await?;
+        let consuming =
+            connect(options, "igstream consume", CONSUME_QUEUE, Waits::default()).await?;
         Ok(Self {
             acknowledged: Arc::new(Acknowledged::open(publishing.clone(), waits).await?),
             consume: ContextBuilder::new().timeout(API_TIMEOUT).build(consuming),
@@ -188,12 +193,13 @@ async fn close(client: &Client) {
 async fn connect(
     options: &ConnectionOptions,
     name: &str,
+    queue: usize,
     waits: Waits,
 ) -> Result<Client, ConnectionError> {
     let mut connect = ConnectOptions::new()
         .name(name)
         .ping_interval(PING_INTERVAL)
-        .client_capacity(8192)
+        .client_capacity(queue)
         .skip_subject_validation(true)
         .event_callback(move |event| {
             if event == Event::Disconnected {

@@ -7,17 +7,22 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, consumer::PullConsumer};
+use async_nats::jetstream::{self, AckKind, consumer::PullConsumer};
 use async_nats::{Message, StatusCode, Subscriber};
 use futures::{FutureExt, StreamExt};
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, warn};
 
 /// How much longer than it was asked to wait the server may take to answer. It is not asked again by itself: a
 /// request is lost with its connection.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// How long messages may come after the word that they were sent.
 const COME_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long it may take to ask for messages, or to tell what becomes of them: the
+/// connection takes nothing while its own queue is full.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why nothing could be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +65,8 @@ struct Inbox {
 #[derive(Serialize)]
 struct Request {
     batch: usize,
-    max_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<usize>,
     /// In nanoseconds: so long it waits for the first message when there is none.
     expires: u128,
     no_wait: bool,
@@ -73,6 +79,8 @@ enum Came {
     Nothing,
     /// The word that all was sent.
     Through,
+    /// The word that the next message is larger than what was left of `max_bytes`.
+    TooLarge,
     /// The word that nothing will be.
     Refused(String),
     /// Of a request before.
@@ -92,7 +100,7 @@ impl Pull {
         }
     }
 
-    /// What waits, at most `limit` messages and, by one message more, `max_bytes` bytes; when nothing waits, the
+    /// What waits, at most `limit` messages and `max_bytes` bytes, or one larger message; when nothing waits, the
     /// first that comes within `wait`, and what comes with it.
     pub async fn fetch(
         &mut self,
@@ -109,9 +117,12 @@ impl Pull {
         let inbox = self.inbox().await?;
         inbox.add_what_is_there(&mut batch);
         if batch.messages.is_empty() {
-            self.ask(limit, max_bytes, wait).await?;
-            self.receive(&mut batch, Instant::now() + wait + ANSWERS_WITHIN)
+            let is_too_large = self
+                .request(limit, Some(max_bytes), wait, &mut batch)
                 .await?;
+            if is_too_large {
+                self.request(1, None, wait, &mut batch).await?;
+            }
         }
         let with_context = |message| jetstream::Message {
             message,
@@ -128,13 +139,28 @@ impl Pull {
         Ok(self.inbox.insert(inbox))
     }
 
+    /// Asks, and adds what comes; whether nothing did since the first message is larger than `max_bytes`.
+    async fn request(
+        &mut self,
+        limit: usize,
+        max_bytes: Option<usize>,
+        wait: Duration,
+        batch: &mut Batch,
+    ) -> Result<bool, FetchError> {
+        let asked = timeout(TELL_WITHIN, self.ask(limit, max_bytes, wait)).await;
+        asked.map_err(|elapsed| self.failed(&elapsed))??;
+        self.receive(batch, Instant::now() + wait + ANSWERS_WITHIN)
+            .await
+    }
+
     async fn open_inbox(&self) -> Result<Inbox, FetchError> {
         let client = self.context.client();
         let address = client.new_inbox();
-        let subscriber = client.subscribe(format!("{address}.*")).await;
+        let opened = timeout(TELL_WITHIN, client.subscribe(format!("{address}.*"))).await;
+        let opened = opened.map_err(|elapsed| self.failed(&elapsed))?;
         Ok(Inbox {
             address,
-            subscriber: subscriber.map_err(|error| self.failed(&error))?,
+            subscriber: opened.map_err(|error| self.failed(&error))?,
             requests: 0,
         })
     }
@@ -142,7 +168,7 @@ impl Pull {
     async fn ask(
         &mut self,
         limit: usize,
-        max_bytes: usize,
+        max_bytes: Option<usize>,
         wait: Duration,
     ) -> Result<(), FetchError> {
         let request = Request {
@@ -167,8 +193,8 @@ impl Pull {
         asked.map_err(|error| self.failed(&error))
     }
 
-    /// Adds what comes for the request in hand, until it is through.
-    async fn receive(&mut self, batch: &mut Batch, deadline: Instant) -> Result<(), FetchError> {
+    /// Adds what comes for the request in hand, until it is through; whether the first message is too large for it.
+    async fn receive(&mut self, batch: &mut Batch, deadline: Instant) -> Result<bool, FetchError> {
         let mut until = deadline;
         let mut is_through = false;
         let inbox = self.inbox().await?;
@@ -182,18 +208,19 @@ impl Pull {
             };
             match inbox.read(message) {
                 Came::Message(message) => batch.add(message),
-                Came::Nothing => break,
                 Came::Through => {
                     is_through = true;
                     until = Instant::now() + COME_WITHIN;
                 }
+                Came::TooLarge if batch.messages.is_empty() => return Ok(true),
+                Came::Nothing | Came::TooLarge => break,
                 Came::Refused(_) if !batch.messages.is_empty() => break,
                 Came::Refused(reason) => return Err(self.failed(&reason)),
                 Came::Old => {}
             }
         }
         inbox.add_what_is_there(batch);
-        Ok(())
+        Ok(false)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> FetchError {
@@ -231,7 +258,9 @@ impl Inbox {
         let said = message.description.unwrap_or_default();
         match (status, said.as_str()) {
             (StatusCode::NOT_FOUND | StatusCode::TIMEOUT, _) => Came::Nothing,
-            (_, "Batch Completed" | "Message Size Exceeds MaxBytes") => Came::Through,
+            // Source: nats-server, `consumer.go`.
+            (_, "Batch Completed") => Came::Through,
+            (_, "Message Size Exceeds MaxBytes") => Came::TooLarge,
             (status, said) => Came::Refused(format!("{status} {said}")),
         }
     }
@@ -253,5 +282,20 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         self.messages.len() >= self.limit || self.bytes >= self.max_bytes
+    }
+}
+
+/// Tells the server what becomes of messages, as far as it can be told within a
+/// few seconds. What it was not told means that the message comes again.
+pub async fn settle(told: Vec<(&jetstream::Message, AckKind)>) {
+    let tell = async {
+        for (message, kind) in told {
+            if let Err(error) = message.ack_with(kind).await {
+                debug!(%error, "an acknowledgement could not be sent; the message comes again");
+            }
+        }
+    };
+    if timeout(TELL_WITHIN, tell).await.is_err() {
+        warn!("acknowledgements could not be sent in time; their messages come again");
     }
 }

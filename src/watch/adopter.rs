@@ -72,12 +72,12 @@ impl Adopter {
         if stream.cached_info().state.messages > 0 {
             return Ok(0);
         }
-        let (mut after, mut adopted) = (None, 0);
+        let (mut last, mut adopted) = (None, 0);
         loop {
-            let page = self.store.adoptable(after, PAGE).await?;
-            let Some(last) = page.last().map(|event| event.receipt_id) else {
+            let page = self.store.adoptable(last.as_ref(), PAGE).await?;
+            if page.is_empty() {
                 return Ok(adopted);
-            };
+            }
             let max_payload = self.connection.max_payload();
             let messages = page
                 .iter()
@@ -85,7 +85,7 @@ impl Adopter {
                 .collect::<Result<Vec<_>, _>>()?;
             publish_all(&self.connection, &messages, Freshness::Repeated).await?;
             adopted += page.len();
-            after = Some(last);
+            last = page.into_iter().last();
         }
     }
 }

@@ -25,6 +25,7 @@ on_both!(
     a_redelivery_in_the_same_batch_counts_once,
     an_event_that_came_without_its_item_waits_too,
     an_event_of_an_unknown_account_waits_for_it,
+    what_waits_is_found_in_parts_account_by_account,
     duplicates_of_an_event_without_an_account_go_with_it,
     unknown_accounts_are_made_where_that_is_wanted,
     every_row_counts_once_for_its_account,
@@ -242,14 +243,8 @@ async fn an_event_of_an_unknown_account_waits_for_it(database: TestDatabase) {
             .collect::<Vec<_>>(),
         [event.receipt_id]
     );
-    assert_eq!(
-        store
-            .adoptable(Some(event.receipt_id), 10)
-            .await
-            .unwrap()
-            .len(),
-        0
-    );
+    let after = store.adoptable(adoptable.last(), 10).await.unwrap();
+    assert_eq!(after.len(), 0);
     let adopted = &adoptable[0];
     assert_eq!(
         (&adopted.event_id, &adopted.data),
@@ -274,6 +269,48 @@ async fn an_event_of_an_unknown_account_waits_for_it(database: TestDatabase) {
     assert!(messages[0].conversation_id.is_some() && messages[0].raw_data == row.payload);
     assert_eq!(counted(&store).await, 1);
     assert_eq!(store.adoptable(None, 10).await.unwrap().len(), 0);
+}
+
+async fn what_waits_is_found_in_parts_account_by_account(database: TestDatabase) {
+    let store = empty_store_on(&database).await;
+    let large = "x".repeat(3 * 1024 * 1024);
+    let mut wanted = Vec::new();
+    for number in 0..5 {
+        for account in ["1", "2", "3", "4"] {
+            let text = if number == 1 || number == 2 {
+                &large
+            } else {
+                "?"
+            };
+            let item = json!({"message": {"mid": format!("m_{number}"), "text": text}});
+            let event = one(delivery_to(account, "messaging", &[inbound(NOON, &item)]));
+            assert_eq!(put_one(&store, &event).await, Outcome::Unassigned);
+            if account == "2" || account == "3" {
+                wanted.push((account.to_owned(), event.receipt_id));
+            }
+        }
+    }
+    for account in ["2", "3", "4"] {
+        store.add_account(account, None).await.unwrap();
+    }
+    store.remove_account("4").await.unwrap();
+    let (mut found, mut pages) = (Vec::new(), Vec::new());
+    let mut last: Option<Event> = None;
+    loop {
+        let page = store.adoptable(last.as_ref(), 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages.push(page.len());
+        found.extend(
+            page.iter()
+                .map(|event| (event.ig_account_id.clone(), event.receipt_id)),
+        );
+        last = page.into_iter().last();
+    }
+    wanted.sort();
+    assert_eq!(found, wanted);
+    assert_eq!(pages, [2, 3, 2, 3], "two large ones never go together");
 }
 
 /// What was too large for a message with its item is all in its data.

@@ -1,7 +1,8 @@
 //! Typed rows are written again from their events: whatever they held, they hold
 //! what the parser makes of them, and nothing else changes.
 
-use igstream::instagram::Event;
+use chrono::{DateTime, TimeDelta, Utc};
+use igstream::instagram::{Delivery, Event, understand};
 use igstream::store::error::Blame;
 use igstream::store::replayable::{Left, Logged, Replayable, Way};
 use igstream::store::{Incoming, Outcome, Store};
@@ -11,10 +12,12 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::store_order::{batches, clear, conversation, dump, orders, play, rows};
 use crate::support::deliveries::{
-    NOON, change, connect, from_stream, inbound, messaging, put_one, replayed, store_on, type_of,
+    NOON, change, connect, delivery, from_stream, inbound, messaging, put_one, replayed, store_on,
+    type_of,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
@@ -349,45 +352,68 @@ async fn a_preview_names_what_would_change_and_changes_nothing(database: TestDat
     put_one(&store, &comment("4")).await;
 }
 
+/// The event of a delivery that was received then; its receipt is of that time, too.
+fn comment_received(at: DateTime<Utc>, id: u32) -> Event {
+    let nanoseconds = at.timestamp_subsec_nanos();
+    let time = Timestamp::from_unix(NoContext, at.timestamp().unsigned_abs(), nanoseconds);
+    let item = json!({"field": "comments", "value": {"id": id.to_string(), "text": "t"}});
+    let mut events = understand(&Delivery {
+        id: Uuid::new_v7(time),
+        received_at: at,
+        signature: String::new(),
+        secret_id: String::new(),
+        body: delivery("changes", &[item]).into(),
+    });
+    events.remove(0)
+}
+
 async fn the_log_is_read_by_page_type_account_and_time(database: TestDatabase) {
     let store = store_on(&database).await;
-    let events = everything();
-    told(&store, &events).await;
+    let noon = DateTime::from_timestamp_micros(NOON * 1000 + 7).unwrap();
+    let mut events: Vec<Event> = (0..6)
+        .map(|nth| comment_received(noon + TimeDelta::seconds(nth.into()), nth))
+        .collect();
+    let mention = change("mentions", &json!({"media_id": "182"}));
+    events.push(mention);
+    told(&store, &events[..6]).await;
+    put_one(&store, &events[6]).await;
     let of = async |which: Replayable| logged(&store, &which).await.len();
     let comments = Replayable {
         event_type: Some("comment".to_owned()),
         ..Replayable::default()
     };
-    assert_eq!(of(comments).await, 1);
+    assert_eq!(of(comments.clone()).await, 6);
     let nobodys = Replayable {
         ig_account_id: Some("1".to_owned()),
         ..Replayable::default()
     };
     assert_eq!(of(nobodys).await, 0);
-    let at = igstream::instagram::identity::received_at(events[3].receipt_id);
+    // Each received a second after the one before.
+    let at = events[3].received_at;
     let at_that_moment = Replayable {
+        event_type: Some("comment".to_owned()),
         from: Some(at),
         to: Some(at),
         ..Replayable::default()
     };
     assert_eq!(of(at_that_moment).await, 1);
     let until_then = Replayable {
+        event_type: Some("comment".to_owned()),
         to: Some(at),
         ..Replayable::default()
     };
     assert_eq!(of(until_then).await, 4);
-    let first = store
-        .replayable(&Replayable::default(), None, 1000, 1)
-        .await
-        .unwrap();
+    let later = Replayable {
+        from: Some(at + TimeDelta::microseconds(1)),
+        to: Some(at + TimeDelta::days(1)),
+        event_type: Some("comment".to_owned()),
+        ..Replayable::default()
+    };
+    assert_eq!(of(later).await, 2);
+    let first = store.replayable(&comments, None, 1000, 1).await.unwrap();
     assert_eq!(first.len(), 1, "no more than its bytes");
     let second = store
-        .replayable(
-            &Replayable::default(),
-            Some(first[0].head.id),
-            2,
-            usize::MAX,
-        )
+        .replayable(&comments, Some(first[0].head.id), 2, usize::MAX)
         .await;
     let receipts: Vec<_> = second.unwrap().iter().map(|it| it.head.id).collect();
     assert_eq!(receipts, [events[1].receipt_id, events[2].receipt_id]);

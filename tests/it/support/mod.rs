@@ -14,6 +14,7 @@ pub mod ports;
 pub mod postgres;
 pub mod postgres_server;
 pub mod proxy;
+pub mod replays;
 pub mod rows;
 pub mod schema_dump;
 pub mod service;

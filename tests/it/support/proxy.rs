@@ -1,4 +1,4 @@
-//! A way to a server that can be cut.
+//! A way to a server that can be cut, or on which nothing gets through.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -21,15 +21,27 @@ pub struct Proxy {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Gate {
-    is_open: bool,
+    way: Way,
     /// How often all connections were ended: those made before end, whatever came after.
     cuts: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    Cut,
+    Stalled,
 }
 
 impl Proxy {
     /// In front of a `PostgreSQL`; cut until it is opened.
     pub async fn before(database: &TestDatabase) -> Self {
-        Self::before_any_of(&[database.url().to_owned()]).await
+        Self::to(database.url()).await
+    }
+
+    /// In front of what listens at this URL; cut until it is opened.
+    pub async fn to(url: &str) -> Self {
+        Self::before_any_of(&[url.to_owned()]).await
     }
 
     /// In front of servers that do the same, each named by a URL: every connection goes to the next that can be
@@ -42,7 +54,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let gate = watch::Sender::new(Gate {
-            is_open: false,
+            way: Way::Cut,
             cuts: 0,
         });
         let url = through(&servers[0], address);
@@ -56,13 +68,18 @@ impl Proxy {
     }
 
     pub fn open(&self) {
-        self.gate.send_modify(|gate| gate.is_open = true);
+        self.gate.send_modify(|gate| gate.way = Way::Open);
+    }
+
+    /// Leaves every connection as it is, and lets nothing through.
+    pub fn stall(&self) {
+        self.gate.send_modify(|gate| gate.way = Way::Stalled);
     }
 
     /// Ends every connection, and takes no other.
     pub fn cut(&self) {
         self.gate.send_modify(|gate| {
-            gate.is_open = false;
+            gate.way = Way::Cut;
             gate.cuts += 1;
         });
     }
@@ -85,7 +102,7 @@ fn through(server: &Url, address: SocketAddr) -> String {
 async fn serve(listener: TcpListener, servers: Arc<[Url]>, gate: watch::Receiver<Gate>) {
     let mut next = 0;
     while let Ok((client, _)) = listener.accept().await {
-        if gate.borrow().is_open {
+        if gate.borrow().way == Way::Open {
             tokio::spawn(pass_on(client, Arc::clone(&servers), next, gate.clone()));
             next += 1;
         }
@@ -99,7 +116,7 @@ async fn pass_on(
     mut gate: watch::Receiver<Gate>,
 ) {
     let cuts = gate.borrow().cuts;
-    let passed = async {
+    let mut passed = Box::pin(async {
         for nth in 0..servers.len() {
             let server = &servers[(first + nth) % servers.len()];
             if let Ok(mut server) = connect(server).await {
@@ -107,10 +124,18 @@ async fn pass_on(
             }
         }
         Ok(())
-    };
-    tokio::select! {
-        result = passed => drop::<io::Result<_>>(result),
-        _ = gate.wait_for(|gate| gate.cuts != cuts) => {}
+    });
+    loop {
+        tokio::select! {
+            result = &mut passed => return drop::<io::Result<_>>(result),
+            // While this is waited for, nothing is passed on.
+            _ = gate.wait_for(|gate| gate.cuts != cuts || gate.way != Way::Open) => {}
+        }
+        let goes_on = gate.wait_for(|gate| gate.cuts != cuts || gate.way != Way::Stalled);
+        let goes_on = goes_on.await;
+        if !goes_on.is_ok_and(|gate| gate.cuts == cuts && gate.way == Way::Open) {
+            return;
+        }
     }
 }
 

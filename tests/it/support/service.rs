@@ -237,6 +237,16 @@ impl Service {
         process.expect("it runs")
     }
 
+    /// What it has taken of memory at most, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id()));
+        let status = status.expect("the status of a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.expect("VmHWM").trim().parse().expect("a number");
+        kib * 1024
+    }
+
     /// A file of the test's own beside its data.
     pub fn file(&self, name: &str) -> PathBuf {
         self.setup.home.path().join(name)

@@ -163,3 +163,22 @@ fn a_fixture_that_is_wrong_is_said_to_be() {
     );
     assert_eq!(events_of(body).len(), 1);
 }
+
+/// A row that events of several types tell of is written again from all of them.
+#[test]
+fn a_table_that_several_types_share_knows_them() {
+    for (folder, name, fixture) in fixtures() {
+        for event in understood(&delivery_of(&fixture)) {
+            let event_type = types::by_name(&event.event_type).unwrap();
+            for write in (event_type.plan)(&event).writes {
+                let told_by = write.table.told_by;
+                assert!(
+                    told_by.is_empty() || told_by.contains(&event_type.name),
+                    "{folder}/{name}: name {} in `told_by` of {}",
+                    event_type.name,
+                    write.table.name
+                );
+            }
+        }
+    }
+}
