@@ -17,14 +17,12 @@ use tracing::{debug, warn};
 /// How much longer than it was asked to wait the server may take to answer. It is not asked again by itself: a
 /// request is lost with its connection.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// How long it may take to ask for messages, or to tell what becomes of them: the connection takes nothing while
-/// its own queue is full.
-const TELL_WITHIN: Duration = Duration::from_secs(5);
 /// How long messages may come after the word that they were sent.
 const COME_WITHIN: Duration = Duration::from_secs(2);
 
-/// The server takes it for no bound. Source: nats-server, `consumer.go`.
-const ANY_SIZE: usize = 0;
+/// How long it may take to ask for messages, or to tell what becomes of them: the
+/// connection takes nothing while its own queue is full.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why nothing could be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +65,8 @@ struct Inbox {
 #[derive(Serialize)]
 struct Request {
     batch: usize,
-    max_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<usize>,
     /// In nanoseconds: so long it waits for the first message when there is none.
     expires: u128,
     no_wait: bool,
@@ -80,21 +79,12 @@ enum Came {
     Nothing,
     /// The word that all was sent.
     Through,
-    /// The word that the next message is larger than what was asked for.
+    /// The word that the next message is larger than what was left of `max_bytes`.
     TooLarge,
     /// The word that nothing will be.
     Refused(String),
     /// Of a request before.
     Old,
-}
-
-/// What a request brought.
-#[derive(PartialEq, Eq)]
-enum Received {
-    /// What waits, nothing perhaps.
-    WhatThereIs,
-    /// Nothing: the first message that waits is larger than all that was asked for.
-    TooLarge,
 }
 
 impl Pull {
@@ -110,8 +100,8 @@ impl Pull {
         }
     }
 
-    /// What waits, at most `limit` messages and, by one message more, `max_bytes` bytes, or one larger message; when
-    /// nothing waits, the first that comes within `wait`, and what comes with it.
+    /// What waits, at most `limit` messages and `max_bytes` bytes, or one larger message; when nothing waits, the
+    /// first that comes within `wait`, and what comes with it.
     pub async fn fetch(
         &mut self,
         limit: usize,
@@ -127,10 +117,11 @@ impl Pull {
         let inbox = self.inbox().await?;
         inbox.add_what_is_there(&mut batch);
         if batch.messages.is_empty() {
-            self.ask(limit, max_bytes, wait).await?;
-            if self.receive(&mut batch, wait).await? == Received::TooLarge {
-                self.ask(1, ANY_SIZE, wait).await?;
-                self.receive(&mut batch, wait).await?;
+            let is_too_large = self
+                .request(limit, Some(max_bytes), wait, &mut batch)
+                .await?;
+            if is_too_large {
+                self.request(1, None, wait, &mut batch).await?;
             }
         }
         let with_context = |message| jetstream::Message {
@@ -148,13 +139,28 @@ impl Pull {
         Ok(self.inbox.insert(inbox))
     }
 
+    /// Asks, and adds what comes; whether nothing did since the first message is larger than `max_bytes`.
+    async fn request(
+        &mut self,
+        limit: usize,
+        max_bytes: Option<usize>,
+        wait: Duration,
+        batch: &mut Batch,
+    ) -> Result<bool, FetchError> {
+        let asked = timeout(TELL_WITHIN, self.ask(limit, max_bytes, wait)).await;
+        asked.map_err(|elapsed| self.failed(&elapsed))??;
+        self.receive(batch, Instant::now() + wait + ANSWERS_WITHIN)
+            .await
+    }
+
     async fn open_inbox(&self) -> Result<Inbox, FetchError> {
         let client = self.context.client();
         let address = client.new_inbox();
-        let subscriber = client.subscribe(format!("{address}.*")).await;
+        let opened = timeout(TELL_WITHIN, client.subscribe(format!("{address}.*"))).await;
+        let opened = opened.map_err(|elapsed| self.failed(&elapsed))?;
         Ok(Inbox {
             address,
-            subscriber: subscriber.map_err(|error| self.failed(&error))?,
+            subscriber: opened.map_err(|error| self.failed(&error))?,
             requests: 0,
         })
     }
@@ -162,7 +168,7 @@ impl Pull {
     async fn ask(
         &mut self,
         limit: usize,
-        max_bytes: usize,
+        max_bytes: Option<usize>,
         wait: Duration,
     ) -> Result<(), FetchError> {
         let request = Request {
@@ -179,17 +185,17 @@ impl Pull {
         let inbox = self.inbox().await?;
         inbox.requests += 1;
         let reply = inbox.reply();
-        let client = self.context.client();
-        let asked = client.publish_with_reply(subject, reply, request.into());
-        timeout(TELL_WITHIN, asked)
-            .await
-            .map_err(|elapsed| self.failed(&elapsed))?
-            .map_err(|error| self.failed(&error))
+        let asked = self
+            .context
+            .client()
+            .publish_with_reply(subject, reply, request.into())
+            .await;
+        asked.map_err(|error| self.failed(&error))
     }
 
-    /// Adds what comes for the request in hand, until it is through.
-    async fn receive(&mut self, batch: &mut Batch, wait: Duration) -> Result<Received, FetchError> {
-        let mut until = Instant::now() + wait + ANSWERS_WITHIN;
+    /// Adds what comes for the request in hand, until it is through; whether the first message is too large for it.
+    async fn receive(&mut self, batch: &mut Batch, deadline: Instant) -> Result<bool, FetchError> {
+        let mut until = deadline;
         let mut is_through = false;
         let inbox = self.inbox().await?;
         while (batch.messages.is_empty() || !is_through) && !batch.is_full() {
@@ -202,19 +208,19 @@ impl Pull {
             };
             match inbox.read(message) {
                 Came::Message(message) => batch.add(message),
-                Came::TooLarge if batch.messages.is_empty() => return Ok(Received::TooLarge),
-                Came::Nothing | Came::TooLarge => break,
                 Came::Through => {
                     is_through = true;
                     until = Instant::now() + COME_WITHIN;
                 }
+                Came::TooLarge if batch.messages.is_empty() => return Ok(true),
+                Came::Nothing | Came::TooLarge => break,
                 Came::Refused(_) if !batch.messages.is_empty() => break,
                 Came::Refused(reason) => return Err(self.failed(&reason)),
                 Came::Old => {}
             }
         }
         inbox.add_what_is_there(batch);
-        Ok(Received::WhatThereIs)
+        Ok(false)
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> FetchError {
@@ -252,6 +258,7 @@ impl Inbox {
         let said = message.description.unwrap_or_default();
         match (status, said.as_str()) {
             (StatusCode::NOT_FOUND | StatusCode::TIMEOUT, _) => Came::Nothing,
+            // Source: nats-server, `consumer.go`.
             (_, "Batch Completed") => Came::Through,
             (_, "Message Size Exceeds MaxBytes") => Came::TooLarge,
             (status, said) => Came::Refused(format!("{status} {said}")),

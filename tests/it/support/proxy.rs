@@ -20,17 +20,17 @@ pub struct Proxy {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Open,
-    Cut,
-    Stalled,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
 struct Gate {
     way: Way,
     /// How often all connections were ended: those made before end, whatever came after.
     cuts: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    Cut,
+    Stalled,
 }
 
 impl Proxy {
@@ -125,17 +125,15 @@ async fn pass_on(
         }
         Ok(())
     });
-    let is_open = |gate: &Gate| gate.cuts == cuts && gate.way == Way::Open;
     loop {
         tokio::select! {
             result = &mut passed => return drop::<io::Result<_>>(result),
             // While this is waited for, nothing is passed on.
-            _ = gate.wait_for(|gate| !is_open(gate)) => {}
+            _ = gate.wait_for(|gate| gate.cuts != cuts || gate.way != Way::Open) => {}
         }
-        let goes_on = gate
-            .wait_for(|gate| gate.cuts != cuts || gate.way != Way::Stalled)
-            .await;
-        if !goes_on.is_ok_and(|gate| is_open(&gate)) {
+        let goes_on = gate.wait_for(|gate| gate.cuts != cuts || gate.way != Way::Stalled);
+        let goes_on = goes_on.await;
+        if !goes_on.is_ok_and(|gate| gate.cuts == cuts && gate.way == Way::Open) {
             return;
         }
     }
