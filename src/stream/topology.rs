@@ -293,10 +293,11 @@ impl Topology {
         if let Some(existing) = existing {
             return update(context, existing, wanted).await;
         }
-        if wanted.max_bytes < SMALLEST_STREAM_BYTES.min(self.settings.max_bytes) {
+        let least = SMALLEST_STREAM_BYTES.min(self.max_bytes_of(definition));
+        if wanted.max_bytes < least {
             return Err(TopologyError::NoRoom {
                 stream: wanted.name,
-                bytes: SMALLEST_STREAM_BYTES,
+                bytes: least,
                 reason: format!("there is room for {} bytes a stream", wanted.max_bytes),
             });
         }

@@ -43,7 +43,8 @@ async fn one_is_erased_while_traffic_goes_on(database: TestDatabase) {
     let service = setup.start().await;
     let erased = account_ids(3).remove(1);
     let count = deliveries();
-    let mut simulator = Simulator::start(&service, count, count / 12);
+    // However long the erasure takes.
+    let mut simulator = Simulator::start_steadily(&service.webhook(), &service, count / 12, 7);
     let db = service.database().await;
     eventually("events of the account are stored", async || {
         let stored = webhook_event::Entity::find()
@@ -59,7 +60,7 @@ async fn one_is_erased_while_traffic_goes_on(database: TestDatabase) {
     assert!(simulator.is_sending(), "it is erased under traffic");
     let removed = erase(&service, &erased).await;
     assert!(said(&removed).contains("is erased"), "{}", said(&removed));
-    let ledger = simulator.finish().await;
+    let ledger = simulator.finish_early().await;
     let since = changes(&erased, &[comment_item("since")]).to_string();
     service.deliver(&since).await;
     let streams = service.streams().await;

@@ -104,7 +104,7 @@ async fn one_that_is_held_up_for_ten_seconds_is_left_alone() {
 
 #[tokio::test]
 async fn one_whose_disk_was_full_is_started_again_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount(128) else {
+    let Some(disk) = SmallDisk::mount(160) else {
         return;
     };
     let database = TestDatabase::sqlite().await;

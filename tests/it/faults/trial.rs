@@ -16,7 +16,7 @@ use crate::support::{
     eventually::eventually,
     nats::Streams,
     postgres::{TestDatabase, connect},
-    service::Service,
+    service::{Service, said},
     simulator::Simulator,
 };
 
@@ -144,6 +144,8 @@ impl<'a> Trial<'a> {
             seed: self.moments.seed,
         });
         books.balance(&ledger);
+        let audit = service.run(&["audit", "--deep"]).await;
+        assert_eq!(audit.status.code(), Some(0), "{}", said(&audit));
     }
 }
 

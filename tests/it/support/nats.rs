@@ -13,7 +13,7 @@ use async_nats::{
     jetstream::{
         self,
         consumer::{Info, pull},
-        stream::{Config, DirectGetErrorKind},
+        stream::{Config, DirectGetErrorKind, LastRawMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -286,17 +286,33 @@ impl Streams {
     }
 
     /// Waits until nothing waits for the service any more. The publisher is asked first: what it has acknowledged
-    /// waits for a handler or is done, and a handler acknowledges last of all.
+    /// waits for a handler or is done, and a handler acknowledges last of all. What waits is told by the streams'
+    /// last messages: a server under load counts for its consumers a little later than it acknowledges.
     pub async fn drained(&self) {
         until_none_is_left("all events are processed", async || {
             let mut left = 0;
             for (stream, consumer) in own_consumers() {
                 let info = self.consumer(stream, &consumer).await?;
-                left += info.num_pending + info.num_ack_pending as u64;
+                let last = self
+                    .last_sequence(stream, &info.config.filter_subject)
+                    .await?;
+                let floor = info.ack_floor.stream_sequence;
+                left += u64::from(last > floor) + info.num_pending + info.num_ack_pending as u64;
             }
             Ok(left)
         })
         .await;
+    }
+
+    /// The sequence of the last message of the subjects; 0 if there is none.
+    async fn last_sequence(&self, stream: &str, subjects: &str) -> Result<u64, String> {
+        let stream = self.js.get_stream_no_info(stream).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        match stream.get_last_raw_message_by_subject(subjects).await {
+            Ok(message) => Ok(message.sequence),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 

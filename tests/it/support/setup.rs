@@ -110,7 +110,6 @@ impl Setup {
 
     /// Where its own nats-server stores.
     pub(super) fn data_dir(&self) -> PathBuf {
-        let elsewhere = self.settings.get("nats.data_dir");
-        elsewhere.map_or_else(|| self.home.path().join("nats"), PathBuf::from)
+        self.home.path().join("nats")
     }
 }
