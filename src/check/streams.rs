@@ -8,10 +8,10 @@ use crate::service::durability::{self, Known};
 use crate::service::room::{disk, ground};
 use crate::service::{managed_options, stream_settings};
 use crate::stream::Connection;
-use crate::stream::drift::Look;
 use crate::stream::monitor::{ServerSettings, Sync};
 use crate::stream::room::{Ground, Room, Standing};
 use crate::stream::topology::Topology;
+use crate::stream::topology::drift::Look;
 
 const STREAM: &str = "stream";
 const ROOM: &str = "stream.max_bytes";

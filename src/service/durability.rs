@@ -5,9 +5,9 @@ use tracing::warn;
 
 use super::ServiceError;
 use crate::config::{Config, Durability, NatsMode};
-use crate::stream::drift::Look;
 use crate::stream::monitor::{self, ServerSettings, Sync};
 use crate::stream::topology::Topology;
+use crate::stream::topology::drift::Look;
 use crate::stream::{Connection, managed};
 
 /// What is known of a server's sync setting.

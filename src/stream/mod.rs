@@ -5,7 +5,6 @@ pub mod announce;
 pub mod bulk;
 pub mod connection;
 pub mod consumer;
-pub mod drift;
 pub mod erase;
 pub mod managed;
 pub mod message;

@@ -2,7 +2,7 @@
 
 use async_nats::jetstream::stream::Config;
 
-use super::topology::TopologyError;
+use super::error::TopologyError;
 
 /// What of a stream differs, or that it is not there.
 #[derive(Debug)]
