@@ -11,9 +11,10 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::difference::{Difference, Wrong};
 use super::items::{Item, Understood, receipt_of_whole, understood};
 use super::journal::{Journal, Part, publisher};
-use super::ledger::{Deep, Difference, Wrong};
+use super::ledger::Deep;
 use super::named::Named;
 use super::told::Told;
 use super::{AuditError, PAGE, PAGE_BYTES, Progress, Sources};

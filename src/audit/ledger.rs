@@ -3,12 +3,9 @@
 use chrono::{DateTime, Utc};
 use entity::webhook_event::status;
 use serde::Serialize;
-use uuid::Uuid;
 
+use super::difference::Difference;
 use super::named::Named;
-
-/// So many differences are named; of the rest the number is told.
-pub const NAMED: usize = 100;
 
 /// The books of the service.
 #[derive(Debug, Clone, Serialize)]
@@ -25,7 +22,7 @@ pub struct Ledger {
     pub total: Counts,
     /// What a comparison that begins at the journal found, where it was asked for.
     pub deep: Option<Deep>,
-    /// What differs; at most [`NAMED`].
+    /// What differs; at most [`super::NAMED`].
     pub differences: Vec<Difference>,
     /// How many more differ.
     pub unnamed: u64,
@@ -109,37 +106,6 @@ pub struct Deep {
     pub lost: u64,
     /// Messages of the journal that this program cannot read.
     pub unreadable: u64,
-}
-
-/// What is wrong with a receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Wrong {
-    /// It has a message, and no row.
-    Missing,
-    /// It has a row, and no message.
-    Surplus,
-    /// It has neither, though the journal has it.
-    Lost,
-}
-
-/// A receipt that does not add up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// What is wrong.
-    pub wrong: Wrong,
-    /// The receipt; `None` for a message that has none.
-    pub receipt: Option<Uuid>,
-    /// Its type.
-    pub event_type: String,
-    /// Its account, as in the subject of its message or as received.
-    pub ig_account_id: String,
-    /// What happened.
-    pub event_id: String,
-    /// The delivery it came in.
-    pub delivery_id: Option<Uuid>,
-    /// The sequence of its message, where it has or had one.
-    pub stream_sequence: Option<u64>,
 }
 
 impl Ledger {

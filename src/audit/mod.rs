@@ -35,6 +35,7 @@
 //! Memory holds a page of messages and one of rows, and what is suspected, up to a bound.
 
 mod deep;
+mod difference;
 mod items;
 mod journal;
 mod ledger;
@@ -55,7 +56,8 @@ use crate::store::{Store, StoreError};
 use crate::stream::pages::PagesError;
 use crate::stream::topology::{ConsumerNames, Topology, TopologyError};
 
-pub use ledger::{Counts, Deep, Difference, Ledger, NAMED, Rows, TypeLedger, Waiting, Wrong};
+pub use difference::{Difference, NAMED, Wrong};
+pub use ledger::{Counts, Deep, Ledger, Rows, TypeLedger, Waiting};
 use named::Named;
 
 /// How many messages or rows are held at once.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::ledger::{Difference, NAMED};
+use super::difference::{Difference, NAMED};
 
 /// So many receipts are remembered to tell copies apart. There are copies only after crashes longer than
 /// the streams' window; beyond this number one may be counted twice.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::ledger::{Difference, Wrong};
+use super::difference::{Difference, Wrong};
 use super::named::Named;
 use crate::store::ledger::Told;
 

@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
 use uuid::Uuid;
 
-use super::ledger::{Difference, Wrong};
+use super::difference::{Difference, Wrong};
 use crate::store::erased::Erased;
 use crate::stream::names::MESSAGE_ID;
 

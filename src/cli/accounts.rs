@@ -10,9 +10,9 @@ use entity::client_account;
 use entity::erased_account::Model as Tombstone;
 use serde_json::{Value, json};
 
+use super::account_id::{account_id, unknown};
 use super::erase;
 use crate::config::Config;
-use crate::instagram::identity::column_id;
 use crate::instagram::time::canonical;
 use crate::store::Store;
 use crate::store::accounts::{Added, Removed};
@@ -91,19 +91,6 @@ pub async fn run(args: &AccountsArgs, config: &Config, store: &Store) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-/// An account's id as Instagram sends it.
-pub(super) fn account_id(given: &str) -> Result<String, String> {
-    let is_id = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_id && column_id(given) == given {
-        Ok(given.to_owned())
-    } else {
-        Err(
-            "it is the number that Instagram sends as `entry.id`, such as 17841405822304914"
-                .to_owned(),
-        )
-    }
-}
-
 async fn add(store: &Store, ig_account_id: &str, username: Option<&str>) -> anyhow::Result<()> {
     let added = store.add_account(ig_account_id, username).await?;
     let became = match added {
@@ -135,14 +122,6 @@ async fn remove(store: &Store, ig_account_id: &str) -> anyhow::Result<ExitCode> 
         },
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// There is neither such an account nor anything of it.
-pub(super) fn unknown(ig_account_id: &str) -> ExitCode {
-    eprintln!(
-        "igstream: no account {ig_account_id}: `igstream accounts list` shows those there are"
-    );
-    ExitCode::FAILURE
 }
 
 /// An account, or one that is being erased and may have no row any more.

@@ -12,7 +12,7 @@ use comfy_table::{Table, presets};
 use entity::webhook_event::Model;
 use uuid::Uuid;
 
-use super::accounts::account_id;
+use super::account_id::account_id;
 use super::terminal::printable;
 use crate::config::Config;
 use crate::instagram::types;

@@ -14,7 +14,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::accounts::unknown;
+use super::account_id::unknown;
 use crate::config::Config;
 use crate::instagram::time::canonical;
 use crate::service::{attach, stream_settings};

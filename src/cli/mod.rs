@@ -1,5 +1,6 @@
 //! The command line: a file a command, each thin.
 
+mod account_id;
 pub mod accounts;
 pub mod audit;
 pub mod check;

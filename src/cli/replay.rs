@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::accounts::account_id;
+use super::account_id::account_id;
 use super::connect;
 use super::terminal::printable;
 use crate::config::Config;

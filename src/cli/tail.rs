@@ -12,7 +12,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::accounts::account_id;
+use super::account_id::account_id;
 use super::terminal::{has_colour, printable};
 use crate::config::Config;
 use crate::instagram::types;

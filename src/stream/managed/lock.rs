@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use super::{ManagedError, process::Orphan};
+use super::{ManagedError, held::is_held, process::Orphan};
 
 /// A server that was just killed, or another command's look at the lock, holds it for a moment.
 const SETTLES_WITHIN: Duration = Duration::from_millis(300);
@@ -89,16 +89,6 @@ pub(super) async fn for_server(data_dir: &Path, answers: bool) -> Result<File, M
 /// Whether a server lives on this directory.
 pub(super) fn server_lives(data_dir: &Path) -> bool {
     File::open(data_dir.join("server.lock")).is_ok_and(|file| is_held(&file))
-}
-
-/// Whether somebody else has the lock.
-pub(super) fn is_held(file: &File) -> bool {
-    let locked = file.try_lock_shared();
-    if locked.is_ok() {
-        // The file is closed before long, which unlocks it too.
-        let _ = file.unlock();
-    }
-    matches!(locked, Err(TryLockError::WouldBlock))
 }
 
 fn open(path: &Path) -> Result<File, ManagedError> {

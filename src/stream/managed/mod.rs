@@ -14,7 +14,9 @@ mod adoption;
 mod binary;
 mod data_dir;
 mod error;
+mod exit;
 mod health;
+mod held;
 mod invocation;
 mod listen;
 mod lock;
@@ -28,8 +30,9 @@ use std::path::PathBuf;
 pub use binary::Binary;
 pub use data_dir::{DataDir, free_bytes, has_stored, monitor_of, running, sync};
 pub use error::ManagedError;
+pub use exit::Exit;
 pub use health::{Look, Verdict, Vigil, look};
-pub use server::{Exit, ManagedServer};
+pub use server::ManagedServer;
 
 /// The name of the actor that keeps it running, as in `/readyz` and in labels.
 pub const ACTOR: &str = "nats-server";

@@ -5,7 +5,7 @@ use std::{fs::File, io, time::Duration};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Child, time::sleep};
 
-use super::lock;
+use super::held::is_held;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -69,7 +69,7 @@ impl Orphan {
     }
 
     fn lives(&self) -> bool {
-        lock::is_held(&self.lock)
+        is_held(&self.lock)
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::{
 
 use super::{
     DataDir, ManagedError,
+    exit::{Exit, exit},
     listen::Listen,
     log::RunLog,
-    server::{Exit, exit},
 };
 
 /// A server reads its streams before it listens: seconds for millions of messages, minutes if it must rebuild an index.

@@ -1,6 +1,6 @@
 //! One run of the server: start, wait, stop.
 
-use std::{fmt, io, time::Duration};
+use std::{io, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{sync::OwnedMutexGuard, time::timeout};
@@ -10,6 +10,7 @@ use super::{
     adoption::{self, Left},
     binary,
     data_dir::{Record, Slot},
+    exit::{Exit, exit},
     invocation::Invocation,
     listen::Listen,
     lock,
@@ -30,24 +31,6 @@ pub struct ManagedServer {
     log: RunLog,
     data_dir: DataDir,
     _slot: OwnedMutexGuard<Slot>,
-}
-
-/// How a server ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
-    /// Such as "exit status: 1" or "signal: 9 (SIGKILL)".
-    pub status: String,
-    /// The last lines of its log.
-    pub log_tail: String,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.log_tail.is_empty() {
-            return write!(f, "{}, with nothing in its log", self.status);
-        }
-        write!(f, "{}; its log ends with\n{}", self.status, self.log_tail)
-    }
 }
 
 impl ManagedServer {
@@ -215,12 +198,5 @@ fn warn_if_open(listen: &Listen) {
             listen.host,
             "the managed nats-server asks nobody for a password: whoever reaches `nats.listen` can read and write"
         );
-    }
-}
-
-pub(super) fn exit(status: io::Result<String>, log: &RunLog) -> Exit {
-    Exit {
-        status: status.unwrap_or_else(|error| error.to_string()),
-        log_tail: log.tail(),
     }
 }

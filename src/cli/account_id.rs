@@ -1,0 +1,26 @@
+//! Accounts, as commands are told of them.
+
+use std::process::ExitCode;
+
+use crate::instagram::identity::column_id;
+
+/// An account's id as Instagram sends it.
+pub(super) fn account_id(given: &str) -> Result<String, String> {
+    let is_id = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_id && column_id(given) == given {
+        Ok(given.to_owned())
+    } else {
+        Err(
+            "it is the number that Instagram sends as `entry.id`, such as 17841405822304914"
+                .to_owned(),
+        )
+    }
+}
+
+/// There is neither such an account nor anything of it.
+pub(super) fn unknown(ig_account_id: &str) -> ExitCode {
+    eprintln!(
+        "igstream: no account {ig_account_id}: `igstream accounts list` shows those there are"
+    );
+    ExitCode::FAILURE
+}
