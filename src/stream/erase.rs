@@ -1,24 +1,18 @@
 //! Messages of erased accounts are deleted from the streams that have one message an event.
 
-use std::time::Duration;
-
-use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
-use async_nats::jetstream::stream::{ConsumerErrorKind, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, ErrorCode, consumer, stream};
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use super::consumer::Pull;
 use super::names::MESSAGE_ID;
+use super::pages::{Pages, Stretch};
 use super::topology::ConsumerNames;
 
 /// What is looked at at once: headers alone.
 const PAGE: usize = 1000;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-const WAIT: Duration = Duration::from_secs(1);
-/// After so long the server forgets a consumer that nobody asks.
-const INACTIVE: Duration = Duration::from_secs(30);
 /// Single deletions under way at once.
 const WINDOW: usize = 16;
 
@@ -95,19 +89,8 @@ pub async fn consumer_info(
     context: &jetstream::Context,
     names: &ConsumerNames,
 ) -> Result<Option<consumer::Info>, EraseError> {
-    const NOT_THERE: [ErrorCode; 2] = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
-    let found = context.get_consumer_from_stream::<pull::Config, _, _>(&names.name, &names.stream);
-    match found.await {
-        Ok(found) => Ok(Some(found.cached_info().clone())),
-        Err(error) => match error.kind() {
-            ConsumerErrorKind::JetStream(ref reason)
-                if NOT_THERE.contains(&reason.error_code()) =>
-            {
-                Ok(None)
-            }
-            _ => Err(failed(&names.stream, &names.filter, &error)),
-        },
-    }
+    let info = names.info(context).await;
+    info.map_err(|error| failed(&names.stream, &names.filter, &error))
 }
 
 impl Messages {
@@ -131,14 +114,21 @@ impl Messages {
         covered: impl Fn(Uuid) -> bool,
     ) -> Result<u64, EraseError> {
         let stream = self.open(context).await?;
-        let mut pages = Pages::open(context, self).await?;
+        let mut pages = self.pages(context, through).await?;
         let mut deleted = 0;
         // One after the last of those that go at once.
         let mut purge_to = Some(0);
-        while let Some(page) = pages.next(through).await? {
+        loop {
+            let page = pages.next(PAGE, PAGE_BYTES).await;
+            let page = page.map_err(|error| self.failed(&error))?;
+            if page.is_empty() {
+                break;
+            }
             let mut stragglers = Vec::new();
-            for (sequence, receipt) in page {
-                match (receipt.is_some_and(&covered), purge_to) {
+            for message in &page {
+                let info = message.info().map_err(|error| self.failed(&*error))?;
+                let sequence = info.stream_sequence;
+                match (receipt(message).is_some_and(&covered), purge_to) {
                     (true, Some(_)) => purge_to = Some(sequence + 1),
                     (true, None) => stragglers.push(sequence),
                     (false, Some(end)) => {
@@ -155,8 +145,20 @@ impl Messages {
         if let Some(end) = purge_to {
             deleted += self.purge(&stream, end).await?;
         }
-        pages.close(context).await;
         Ok(deleted)
+    }
+
+    /// By their headers, up to the sequence `through`.
+    async fn pages(&self, context: &jetstream::Context, through: u64) -> Result<Pages, EraseError> {
+        let stretch = Stretch {
+            stream: self.stream.to_owned(),
+            filter: self.subject.clone(),
+            after: 0,
+            up_to: through,
+            headers_only: true,
+        };
+        let pages = Pages::open(context, stretch).await;
+        pages.map_err(|error| self.failed(&error))
     }
 
     /// By its whole subject: a consumer is told of what is purged only where it takes all of it.
@@ -206,76 +208,6 @@ async fn delete_each(stream: &stream::Stream<()>, sequences: &[u64]) -> Result<u
         .buffer_unordered(WINDOW)
         .try_fold(0, |sum, deleted| async move { Ok(sum + deleted) })
         .await
-}
-
-/// The messages of a subject by their headers, acknowledged by nobody.
-struct Pages {
-    of: Messages,
-    name: String,
-    pull: Pull,
-    /// How many there are still.
-    left: u64,
-    given: u64,
-}
-
-impl Pages {
-    async fn open(context: &jetstream::Context, of: &Messages) -> Result<Self, EraseError> {
-        let config = pull::Config {
-            ack_policy: AckPolicy::None,
-            filter_subject: of.subject.clone(),
-            headers_only: true,
-            inactive_threshold: INACTIVE,
-            memory_storage: true,
-            num_replicas: 1,
-            ..Default::default()
-        };
-        let consumer = context.create_consumer_on_stream(config, of.stream).await;
-        let consumer = consumer.map_err(|error| of.failed(&error))?;
-        let info = consumer.cached_info();
-        Ok(Self {
-            of: of.clone(),
-            name: info.name.clone(),
-            left: info.num_pending,
-            given: 0,
-            pull: Pull::new(context, &consumer),
-        })
-    }
-
-    /// The next, each with its receipt, up to the sequence `through`; `None` when there are no more.
-    async fn next(&mut self, through: u64) -> Result<Option<Vec<(u64, Option<Uuid>)>>, EraseError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let limit = PAGE.min(usize::try_from(self.left).unwrap_or(PAGE));
-        let fetched = self.pull.fetch(limit, PAGE_BYTES, WAIT).await;
-        let fetched = fetched.map_err(|error| self.of.failed(&error))?;
-        let mut page = Vec::with_capacity(fetched.len());
-        for message in &fetched {
-            let info = message.info().map_err(|error| self.of.failed(&*error))?;
-            // What was lost on the way is not known to be covered.
-            if info.consumer_sequence != self.given + 1 {
-                return Err(self.of.failed(&"some were lost on the way; trying again"));
-            }
-            self.given += 1;
-            if info.stream_sequence > through {
-                self.left = 0;
-                break;
-            }
-            self.left = self.left.saturating_sub(1);
-            page.push((info.stream_sequence, receipt(message)));
-        }
-        Ok((!page.is_empty()).then_some(page))
-    }
-
-    /// It would go by itself.
-    async fn close(self, context: &jetstream::Context) {
-        let closed = context
-            .delete_consumer_from_stream(&self.name, self.of.stream)
-            .await;
-        if let Err(error) = closed {
-            tracing::debug!(%error, "a consumer was not deleted; it goes by itself");
-        }
-    }
 }
 
 fn receipt(message: &jetstream::Message) -> Option<Uuid> {
