@@ -34,7 +34,7 @@ Examples:
 A TIME is when an event was received: RFC 3339, or so long ago, such as 90s, 15m or 2days. The running
 service does the work: events that are stored have their typed rows written again, what waits or is dead
 is tried again, and nothing is told twice. With --from-deliveries what Instagram posted is read again
-from the journal, which has the last stream.keep_days; events that have neither row nor message are
+from the journal, which has the last stream.keep_days; events that have no row are
 published then. Repeating a replay does no harm.";
 
 /// The arguments of `igstream replay`.
@@ -168,12 +168,12 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
     let (sent, published) = if report.dry_run {
         (
             "would be sent to their handlers once more",
-            "have neither row nor message, and would be published",
+            "have no row, and would be published",
         )
     } else {
         (
             "sent to their handlers once more",
-            "had neither row nor message, and were published",
+            "had no row, and were published",
         )
     };
     write_counts(&mut text, &report.sent, sent)?;

@@ -4,7 +4,7 @@
 //! An event that is stored goes through `INSTAGRAM_REPROCESS` to its handler, which
 //! writes its typed rows over what is there, counts nothing and tells nobody. So a
 //! replay survives a crash like all else, and repeating it does no harm. What waits
-//! or is dead is tried again. What has neither row nor message, though its delivery
+//! or is dead is tried again. What has no row, though its delivery
 //! is in the journal, is published like new: for that it is.
 
 mod deliveries;

@@ -16,7 +16,7 @@ use crate::store::error::Blame;
 use crate::store::replayable::Way;
 use crate::store::{Incoming, Occasion};
 use crate::stream::announce;
-use crate::stream::bulk::{Freshness, PublishError, publish_all};
+use crate::stream::bulk::{Freshness, PublishError, publish_all, publish_telling};
 use crate::stream::message::Outgoing;
 
 /// What is taken at once, in events and in bytes of their items.
@@ -35,6 +35,8 @@ pub(super) struct Work<'a> {
     run: Uuid,
     pub(super) report: Report,
     outgoing: Vec<Outgoing>,
+    /// What nobody has, as it is published.
+    missing: Vec<(Event, Outgoing)>,
     /// In a dry run: what would be written again, by type.
     looked_at: BTreeMap<String, Vec<Incoming>>,
     /// When it was said last how far it has got.
@@ -53,6 +55,7 @@ impl<'a> Work<'a> {
             run: Uuid::now_v7(),
             report,
             outgoing: Vec::new(),
+            missing: Vec::new(),
             looked_at: BTreeMap::new(),
             told: Instant::now(),
         }
@@ -90,12 +93,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// An event that nobody has.
+    /// An event that has no row.
     pub(super) fn publish(&mut self, mut event: Event) -> Result<(), ReplayError> {
         count(&mut self.report.published, &event.event_type);
         if !self.ask.dry_run {
             let message = fitting(&mut event, self.ask.connection.max_payload())?;
-            self.outgoing.push(message);
+            self.missing.push((event, message));
         }
         Ok(())
     }
@@ -113,7 +116,9 @@ impl<'a> Work<'a> {
 
     /// Sends, or looks at, what was taken.
     pub(super) async fn flush(&mut self) -> Result<(), ReplayError> {
-        send(self.ask, &self.outgoing).await?;
+        self.publish_missing().await?;
+        let outgoing = &self.outgoing;
+        patiently(|| publish_all(self.ask.connection, outgoing, Freshness::Repeated)).await?;
         self.outgoing.clear();
         for (name, batch) in std::mem::take(&mut self.looked_at) {
             if let Some(event_type) = types::by_name(&name) {
@@ -124,6 +129,19 @@ impl<'a> Work<'a> {
             self.told = Instant::now();
             let events: u64 = self.report.sent.values().sum();
             info!(events, dry_run = self.ask.dry_run, "the replay goes on");
+        }
+        Ok(())
+    }
+
+    /// What the stream remembers has its message: it goes to its handler alone, which makes its row.
+    async fn publish_missing(&mut self) -> Result<(), ReplayError> {
+        let (events, messages): (Vec<_>, Vec<_>) = self.missing.drain(..).unzip();
+        let connection = self.ask.connection;
+        let remembered = patiently(|| publish_telling(connection, &messages)).await?;
+        let occasion = format!("replay-{}", self.run);
+        for (event, _) in events.iter().zip(remembered).filter(|(_, is)| *is) {
+            let message = announce::reprocess(event, &occasion, connection.max_payload())?;
+            self.outgoing.push(message);
         }
         Ok(())
     }
@@ -156,9 +174,15 @@ impl<'a> Work<'a> {
 }
 
 /// Sends until all is acknowledged, and says why it waits.
-async fn send(ask: &Ask<'_>, messages: &[Outgoing]) -> Result<(), PublishError> {
+async fn patiently<T, F: Future<Output = Result<T, PublishError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<T, PublishError> {
     let (since, mut pause) = (Instant::now(), FIRST_PAUSE);
-    while let Err(error) = publish_all(ask.connection, messages, Freshness::Repeated).await {
+    loop {
+        let error = match attempt().await {
+            Ok(sent) => return Ok(sent),
+            Err(error) => error,
+        };
         let is_over = since.elapsed() >= PATIENCE;
         if is_over || matches!(error, PublishError::NoStream(_)) {
             return Err(error);
@@ -167,5 +191,4 @@ async fn send(ask: &Ask<'_>, messages: &[Outgoing]) -> Result<(), PublishError> 
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Ok(())
 }

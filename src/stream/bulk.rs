@@ -104,15 +104,30 @@ async fn publish_singly(
         .await
 }
 
+/// Publishes messages one by one, and tells of each, in their order, whether it was remembered: then
+/// none was added to the stream.
+pub async fn publish_telling(
+    connection: &Connection,
+    messages: &[Outgoing],
+) -> Result<Vec<bool>, PublishError> {
+    stream::iter(messages.to_vec())
+        .map(|message| async move { is_remembered(connection, &message).await })
+        .buffered(WINDOW)
+        .try_collect()
+        .await
+}
+
 /// Publishes one message; one that is remembered counts as published.
 pub async fn publish_one(connection: &Connection, message: &Outgoing) -> Result<(), PublishError> {
+    is_remembered(connection, message).await.map(drop)
+}
+
+async fn is_remembered(connection: &Connection, message: &Outgoing) -> Result<bool, PublishError> {
     let answer = connection.publish(message).await;
     let answer = answer.map_err(|error| unanswered(&error, &message.subject))?;
-    match read(&answer.payload)
-        .map_err(PublishError::Unacknowledged)?
-        .error
-    {
-        None => Ok(()),
+    let answer = read(&answer.payload).map_err(PublishError::Unacknowledged)?;
+    match answer.error {
+        None => Ok(answer.duplicate),
         Some(error) if error.error_code().0 == STREAM_FULL => {
             Err(PublishError::Full(error.to_string()))
         }
@@ -135,6 +150,9 @@ fn read(answer: &[u8]) -> Result<Answer, String> {
 #[derive(Deserialize)]
 struct Answer {
     error: Option<jetstream::Error>,
+    /// Whether its `Nats-Msg-Id` is remembered.
+    #[serde(default)]
+    duplicate: bool,
     /// How many messages of an atomic batch are stored.
     #[serde(default, rename = "count")]
     stored: usize,

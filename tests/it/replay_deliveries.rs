@@ -1,7 +1,7 @@
 //! What only a replay from the deliveries in the journal can do: bring back what is
 //! gone, and check signatures again.
 
-use entity::comment;
+use entity::{comment, webhook_event};
 use igstream::journal::{pack, unpack};
 use igstream::stream::names::{DELIVERIES, DELIVERIES_SUBJECT, EVENTS, STORED};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -24,6 +24,7 @@ const OTHER: &str = "17841400000000002";
 
 on_both! {
     a_row_and_its_message_that_are_gone_come_back,
+    a_row_that_is_gone_comes_back_while_its_message_is_remembered,
     what_was_erased_is_passed_over,
 }
 
@@ -65,6 +66,33 @@ async fn a_row_and_its_message_that_are_gone_come_back(database: TestDatabase) {
     let again = as_json(&service, &["--all", "--from-deliveries"]).await;
     assert_eq!(again["published"], json!({}));
     assert_eq!(streams.count(STORED).await, stored + 1);
+}
+
+async fn a_row_that_is_gone_comes_back_while_its_message_is_remembered(database: TestDatabase) {
+    let service = Setup::managed(&database).start().await;
+    let items = ["kept", "lost"].map(comment_item);
+    service.deliver(&changes(ACCOUNT, &items).to_string()).await;
+    let streams = service.streams().await;
+    streams.drained().await;
+    let db = service.database().await;
+    let lost = row(&db, "lost").await.unwrap();
+    webhook_event::Entity::delete_by_id(lost.id)
+        .exec(&db)
+        .await
+        .unwrap();
+    assert_eq!(service.run(&["audit"]).await.status.code(), Some(1));
+
+    let told = as_json(&service, &["--all", "--from-deliveries"]).await;
+    assert_eq!(told["published"], json!({"comment": 1}), "{told}");
+    eventually_true("its row is there again", async || {
+        row(&db, "lost")
+            .await
+            .is_some_and(|row| row.status == "stored")
+    })
+    .await;
+    let audit = service.run(&["audit", "--deep"]).await;
+    assert_eq!(audit.status.code(), Some(0), "{}", said(&audit));
+    assert_eq!(streams.count(EVENTS).await, 2, "its message is there once");
 }
 
 async fn what_was_erased_is_passed_over(database: TestDatabase) {
