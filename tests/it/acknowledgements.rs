@@ -145,7 +145,12 @@ async fn a_server_that_is_restarted_under_load_holds_nobody_up() {
         .await;
     let restarts = async {
         for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            let streams = Streams::connect(&nats.url()).await;
+            let before = streams.count(DELIVERIES).await;
+            eventually_true("it takes deliveries", async || {
+                streams.count(DELIVERIES).await >= before + 50
+            })
+            .await;
             nats.kill().await;
             nats.start_again().await;
         }

@@ -1,33 +1,20 @@
 //! Of an account's messages those go whose receipts are covered, wherever they stand, and no others.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use igstream::stream::Connection;
 use igstream::stream::erase::{delete_sequences, messages};
 use igstream::stream::names::{Announcement, EVENTS, STORED};
-use igstream::stream::topology::{StreamSettings, Topology};
-use igstream::stream::{Connection, ConnectionOptions};
 use uuid::Uuid;
 
-use crate::support::nats::{NatsServer, Streams};
+use crate::support::nats::{NatsServer, Streams, connected};
 
 const ERASED: &str = "1";
 const OTHER: &str = "2";
 
 async fn streams() -> (NatsServer, Connection) {
     let server = NatsServer::start().await;
-    let options = ConnectionOptions {
-        urls: vec![server.url()],
-        ..ConnectionOptions::default()
-    };
-    let connection = Connection::open(&options).await.unwrap();
-    let topology = Topology::new(StreamSettings {
-        replicas: 1,
-        keep_days: 1,
-        max_bytes: 64 * 1024 * 1024,
-        duplicate_window: Duration::from_mins(2),
-    })
-    .unwrap();
+    let (connection, topology) = connected(&server).await;
     let made = topology.ensure_stream(&connection.consume, EVENTS, 1).await;
     made.unwrap();
     (server, connection)

@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use entity::comment;
+use igstream::stream::Connection;
 use igstream::stream::consumer::Pull;
 use igstream::stream::names::{Announcement, DELIVERIES, EVENTS};
-use igstream::stream::topology::{StreamSettings, Topology};
-use igstream::stream::{Connection, ConnectionOptions};
+use igstream::stream::topology::Topology;
 use igstream::watch::purger::purge_done;
 use sea_orm::{EntityTrait, PaginatorTrait};
 
 use crate::support::{
     eventually::eventually_true,
-    nats::{NatsServer, Streams},
+    nats::{NatsServer, Streams, connected},
     payloads::one_comment,
     postgres::TestDatabase,
     setup::Setup,
 };
-
-const MEBIBYTE: i64 = 1024 * 1024;
 
 async fn streams() -> (NatsServer, Connection, Topology) {
     let server = NatsServer::start().await;
@@ -29,22 +27,6 @@ async fn streams() -> (NatsServer, Connection, Topology) {
         .await
         .unwrap();
     (server, connection, topology)
-}
-
-async fn connected(server: &NatsServer) -> (Connection, Topology) {
-    let options = ConnectionOptions {
-        urls: vec![server.url()],
-        ..ConnectionOptions::default()
-    };
-    let connection = Connection::open(&options).await.unwrap();
-    let topology = Topology::new(StreamSettings {
-        replicas: 1,
-        keep_days: 1,
-        max_bytes: 64 * MEBIBYTE,
-        duplicate_window: Duration::from_mins(2),
-    })
-    .unwrap();
-    (connection, topology)
 }
 
 async fn publish(connection: &Connection, event_type: &str, messages: usize) {

@@ -13,7 +13,8 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, JsonValue, Statement}
 use serde_json::{Value, json};
 
 use crate::support::deliveries::{
-    IG, NOON, change, connect, from_stream, inbound, messaging, outbound, store_on, type_of,
+    IG, NOON, comments_of_one_second, connect, from_stream, inbound, messaging, outbound, store_on,
+    type_of,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
@@ -150,26 +151,8 @@ async fn a_conversation_in_any_order_where_unsent_is_kept(database: TestDatabase
     any_order(&database, conversation(), true, CASES / 4).await;
 }
 
-/// A boosted post's comment, and the like of live video: what is told of one
-/// comment in one second differs.
 async fn comments_of_one_second_in_any_order(database: TestDatabase) {
-    let comment = |field: &str, value: Value| change(field, &value);
-    let events = vec![
-        comment(
-            "comments",
-            json!({"id": "1", "text": "a", "from": {"id": "5"}, "media": {"id": "180"}}),
-        ),
-        comment(
-            "comments",
-            json!({"id": "1", "text": "b", "media": {"id": "179", "ad_id": "23"}}),
-        ),
-        comment(
-            "live_comments",
-            json!({"id": "1", "from": {"id": "5", "username": "five"}}),
-        ),
-        comment("comments", json!({"comment_id": "2", "text": "c"})),
-    ];
-    any_order(&database, events, false, CASES / 2).await;
+    any_order(&database, comments_of_one_second(), false, CASES / 2).await;
 }
 
 /// How the events come: a permutation, batches that end after some of them, and

@@ -16,11 +16,12 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::store_order::{batches, clear, conversation, dump, orders, play, rows};
 use crate::support::deliveries::{
-    NOON, change, connect, delivery, from_stream, inbound, messaging, put_one, replayed, store_on,
-    type_of,
+    NOON, change, comments_of_one_second, connect, delivery, from_stream, inbound, messaging,
+    put_one, replayed, store_on, type_of,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
+use crate::support::replays::OF_EVENTS;
 
 on_both!(
     replays_in_any_order_with_new_traffic,
@@ -72,18 +73,7 @@ async fn told(store: &Store, events: &[Event]) {
 /// All typed rows and the generic ones, but for when they were written.
 async fn all_rows(store: &Store) -> Vec<String> {
     let mut all = Vec::new();
-    for table in [
-        "instagram_webhook_events",
-        "instagram_webhook_subscriptions",
-        "conversations",
-        "messages",
-        "instagram_comments",
-        "instagram_mentions",
-        "instagram_message_reactions",
-        "instagram_messaging_postbacks",
-        "instagram_messaging_seen",
-        "instagram_story_insights_aggregated",
-    ] {
+    for table in OF_EVENTS {
         all.push(table.to_owned());
         all.extend(dump(store, &format!("SELECT * FROM {table}")).await);
     }
@@ -181,23 +171,7 @@ async fn replays_in_any_order_with_new_traffic(database: TestDatabase) {
 }
 
 async fn comments_of_one_second_are_replayed_in_any_order(database: TestDatabase) {
-    let comment = |field: &str, value| change(field, &value);
-    let events = vec![
-        comment(
-            "comments",
-            json!({"id": "1", "text": "a", "from": {"id": "5"}, "media": {"id": "180"}}),
-        ),
-        comment(
-            "comments",
-            json!({"id": "1", "text": "b", "media": {"id": "179", "ad_id": "23"}}),
-        ),
-        comment(
-            "live_comments",
-            json!({"id": "1", "from": {"id": "5", "username": "five"}}),
-        ),
-        comment("comments", json!({"comment_id": "2", "text": "c"})),
-    ];
-    in_any_order(&database, events).await;
+    in_any_order(&database, comments_of_one_second()).await;
 }
 
 /// What a fault, or a hand, may have left in every column that an event owns.

@@ -178,3 +178,24 @@ pub async fn try_put(store: &Store, events: &[&Event]) -> Result<Vec<Outcome>, S
 pub async fn put_one(store: &Store, event: &Event) -> Outcome {
     put(store, &[event]).await.remove(0)
 }
+
+/// A boosted post's comment, and the like of live video: what is told of one
+/// comment in one second differs.
+pub fn comments_of_one_second() -> Vec<Event> {
+    let comment = |field: &str, value: Value| change(field, &value);
+    vec![
+        comment(
+            "comments",
+            json!({"id": "1", "text": "a", "from": {"id": "5"}, "media": {"id": "180"}}),
+        ),
+        comment(
+            "comments",
+            json!({"id": "1", "text": "b", "media": {"id": "179", "ad_id": "23"}}),
+        ),
+        comment(
+            "live_comments",
+            json!({"id": "1", "from": {"id": "5", "username": "five"}}),
+        ),
+        comment("comments", json!({"comment_id": "2", "text": "c"})),
+    ]
+}

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use async_nats::{
@@ -20,7 +21,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use igstream::{
     instagram::types,
-    stream::names::{DELIVERIES, EVENTS},
+    stream::{
+        Connection, ConnectionOptions,
+        names::{DELIVERIES, EVENTS},
+        topology::{StreamSettings, Topology},
+    },
 };
 use rustix::process::Signal;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -321,4 +326,21 @@ pub fn own_consumers() -> impl Iterator<Item = (&'static str, String)> {
     let handlers =
         types::with_unknown().map(|event_type| (EVENTS, format!("handler-{}", event_type.name)));
     std::iter::once((DELIVERIES, "publisher".to_owned())).chain(handlers)
+}
+
+/// A connection to the server, and the streams as they are to be, none made yet.
+pub async fn connected(server: &NatsServer) -> (Connection, Topology) {
+    let options = ConnectionOptions {
+        urls: vec![server.url()],
+        ..ConnectionOptions::default()
+    };
+    let connection = Connection::open(&options).await.unwrap();
+    let topology = Topology::new(StreamSettings {
+        replicas: 1,
+        keep_days: 1,
+        max_bytes: 64 * 1024 * 1024,
+        duplicate_window: Duration::from_mins(2),
+    })
+    .unwrap();
+    (connection, topology)
 }

@@ -19,22 +19,24 @@ use super::{
     simulator::Simulator,
 };
 
+/// The tables that events leave rows in.
+pub const OF_EVENTS: [&str; 10] = [
+    "instagram_webhook_events",
+    "instagram_webhook_subscriptions",
+    "conversations",
+    "messages",
+    "instagram_comments",
+    "instagram_mentions",
+    "instagram_message_reactions",
+    "instagram_messaging_postbacks",
+    "instagram_messaging_seen",
+    "instagram_story_insights_aggregated",
+];
+
 /// Every row but when it was changed, by table.
 pub async fn snapshot(database: &DatabaseConnection) -> Vec<String> {
     let mut all = Vec::new();
-    for table in [
-        "client_accounts",
-        "instagram_webhook_events",
-        "instagram_webhook_subscriptions",
-        "conversations",
-        "messages",
-        "instagram_comments",
-        "instagram_mentions",
-        "instagram_message_reactions",
-        "instagram_messaging_postbacks",
-        "instagram_messaging_seen",
-        "instagram_story_insights_aggregated",
-    ] {
+    for table in ["client_accounts"].iter().chain(&OF_EVENTS) {
         let query = format!("SELECT * FROM {table}");
         let statement = Statement::from_string(database.get_database_backend(), query);
         let rows = JsonValue::find_by_statement(statement).all(database).await;
