@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::names::MESSAGE_ID;
-use super::pages::{Pages, Stretch};
+use super::pages::{self, End, Pages, Stretch, sequence_of};
 use super::topology::ConsumerNames;
 
 /// What is looked at at once: headers alone.
@@ -77,11 +77,9 @@ pub async fn last_sequence(
     context: &jetstream::Context,
     stream: &'static str,
 ) -> Result<u64, EraseError> {
-    match context.get_stream(stream).await {
-        Ok(found) => Ok(found.cached_info().state.last_sequence),
-        Err(error) if is_missing(&error) => Ok(0),
-        Err(error) => Err(failed(stream, "all subjects", &error)),
-    }
+    let state = pages::state(context, stream).await;
+    let state = state.map_err(|error| failed(stream, "all subjects", &error))?;
+    Ok(state.map_or(0, |state| state.last_sequence))
 }
 
 /// What is known of a consumer; `None` where it is not there.
@@ -96,12 +94,8 @@ pub async fn consumer_info(
 impl Messages {
     /// The sequence of the last message; `None` where there is none.
     pub async fn last(&self, context: &jetstream::Context) -> Result<Option<u64>, EraseError> {
-        let stream = self.open(context).await?;
-        match stream.get_last_raw_message_by_subject(&self.subject).await {
-            Ok(message) => Ok(Some(message.sequence)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(self.failed(&error)),
-        }
+        let last = sequence_of(context, self.stream, &self.subject, End::Last).await;
+        last.map_err(|error| self.failed(&error))
     }
 
     /// Deletes those up to the sequence `through` whose receipts are `covered`, and returns how
