@@ -34,7 +34,8 @@ pub(super) fn of(
                 rows,
                 again,
             } => {
-                let stored = announce::stored(event, *account_id, rows, max_payload)?;
+                let stored =
+                    announce::stored(event, message.told(), *account_id, rows, max_payload)?;
                 all.stored.push(stored);
                 if *again || message.deliveries > 1 {
                     all.freshness = Freshness::Repeated;

@@ -53,6 +53,13 @@ pub struct Unsettled {
     message: Message,
 }
 
+impl Unsettled {
+    /// The event as its message tells it.
+    pub(super) fn told(&self) -> &[u8] {
+        &self.message.payload
+    }
+}
+
 impl Batch {
     /// The events that were not delivered often, together; then each of the
     /// others alone, so that it takes none of the others with it.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use super::entry::{Entry, Known, State, unsettled};
 use super::generic::TABLE;
-use super::statements::{Row, column, json_array, row};
+use super::statements::{Row, column, row};
 
 /// The columns that [`read_known`] reads.
 pub(super) const KNOWN: &str = "\"id\", \"status\", \"processing_attempts\", \"deaths\", \
@@ -68,7 +68,7 @@ async fn find_known(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> Resu
         .map(|entry| row(json!({ "receipt": entry.event.receipt_id, "sequence": entry.sequence })))
         .collect();
     let found = on
-        .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
         .await?;
     settle(entries, known_by_id(&found)?);
     Ok(())
@@ -93,7 +93,7 @@ pub(super) async fn read_others(
         .map(|entry| row(json!({ "receipt": entry.event.receipt_id })))
         .collect();
     let found = on
-        .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
         .await?;
     settle(entries, known_by_id(&found)?);
     Ok(())
@@ -171,7 +171,7 @@ async fn take_up_again(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> R
         dead = one_if(DEAD),
     );
     let mut taken = known_by_id(
-        &on.query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        &on.query_all_raw(dialect.statement(&sql, &rows, &columns)?)
             .await?,
     )?;
     for entry in entries.iter_mut() {
@@ -228,7 +228,7 @@ async fn adopt_duplicates(
     );
     let mut adopted: HashMap<Uuid, u64> = HashMap::new();
     for duplicate in on
-        .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
         .await?
     {
         *adopted

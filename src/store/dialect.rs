@@ -1,11 +1,14 @@
 //! What the two databases say differently.
 //!
-//! Every bulk statement takes its rows as ONE parameter, a JSON array of objects:
-//! one constant statement whatever the size of the batch, no limit of
-//! parameters, the same rows for both databases.
+//! Every bulk statement takes its rows as its parameters (see [`super::parameters`]):
+//! one constant statement whatever the size of the batch, and no limit of
+//! parameters.
 
 use entity::columns::{Column, Kind};
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{DbBackend, DbErr, Statement, Value};
+
+use super::cells::Cells;
+use super::parameters;
 
 use crate::instagram::time::FIRST_MILLISECOND;
 
@@ -26,27 +29,52 @@ impl Dialect {
         }
     }
 
-    /// A statement whose one parameter is `rows`, a JSON array.
-    pub(super) fn statement(self, sql: &str, rows: String) -> Statement {
+    /// A statement whose parameters are `rows` with these columns.
+    pub(super) fn statement<R: Cells>(
+        self,
+        sql: &str,
+        rows: &[R],
+        columns: &[Column],
+    ) -> Result<Statement, DbErr> {
         let backend = match self {
             Self::Postgres => DbBackend::Postgres,
             Self::Sqlite => DbBackend::Sqlite,
         };
-        Statement::from_sql_and_values(backend, sql, [Value::from(rows)])
+        let parameters = self.parameters(rows, columns)?;
+        Ok(Statement::from_sql_and_values(backend, sql, parameters))
     }
 
-    /// A query that yields the rows of parameter 1 with these columns.
+    /// The parameters that hold `rows`.
+    pub(super) fn parameters<R: Cells>(
+        self,
+        rows: &[R],
+        columns: &[Column],
+    ) -> Result<Vec<Value>, DbErr> {
+        match self {
+            Self::Postgres => parameters::arrays(rows, columns),
+            Self::Sqlite => Ok(vec![parameters::document_of(rows, columns)]),
+        }
+    }
+
+    /// A query that yields the rows of the parameters, which have these columns.
     pub(super) fn rows(self, columns: &[Column]) -> String {
-        let list =
-            |each: fn(&Column) -> String| columns.iter().map(each).collect::<Vec<_>>().join(", ");
+        let list = |each: &dyn Fn((usize, &Column)) -> String| {
+            let all: Vec<String> = columns.iter().enumerate().map(each).collect();
+            all.join(", ")
+        };
         match self {
             Self::Postgres => format!(
-                "SELECT * FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS r({})",
-                list(|column| format!("{} {}", quoted(column.name), postgres_type(column.kind)))
+                "SELECT {values} FROM unnest({arrays}, CAST(${last} AS bigint[])) AS r({names}, \"nulls\")",
+                values = list(&|(nth, column)| postgres_value(nth, column)),
+                arrays = list(&|(nth, column)| {
+                    format!("CAST(${} AS {}[])", nth + 1, postgres_type(column.kind))
+                }),
+                names = list(&|(_, column)| quoted(column.name)),
+                last = columns.len() + 1,
             ),
             Self::Sqlite => format!(
                 "SELECT {} FROM json_each($1) AS r",
-                list(|column| format!("{} AS {}", sqlite_value(column), quoted(column.name)))
+                list(&|(_, column)| format!("{} AS {}", sqlite_value(column), quoted(column.name)))
             ),
         }
     }
@@ -142,12 +170,23 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
 
+/// What the parameter of the column holds, or NULL. A document comes as its text.
+fn postgres_value(nth: usize, column: &Column) -> String {
+    let name = quoted(column.name);
+    let value = match column.kind {
+        Kind::Json => format!("CAST(r.{name} AS jsonb)"),
+        _ => format!("r.{name}"),
+    };
+    let bit = 1_i64 << nth;
+    format!("CASE WHEN r.\"nulls\" & {bit} = 0 THEN {value} END AS {name}")
+}
+
+/// What an element of a parameter is.
 fn postgres_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Uuid => "uuid",
-        Kind::Text(_) => "text",
+        Kind::Text(_) | Kind::Json => "text",
         Kind::Timestamp => "timestamptz",
-        Kind::Json => "jsonb",
         Kind::Integer => "bigint",
         Kind::Boolean => "boolean",
     }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use super::entry::Entry;
 use super::generic::TABLE;
-use super::statements::{Row, column, json_array, row};
+use super::statements::{Row, column, row};
 use super::{Store, StoreError};
 use crate::instagram::identity::{received_at, subject_token};
 
@@ -86,7 +86,7 @@ impl Tombstones {
             lock = dialect.lock("KEY SHARE", "e"),
         );
         let tombstones = Entity::find()
-            .from_raw_sql(dialect.statement(&sql, json_array(&ids, &columns)))
+            .from_raw_sql(dialect.statement(&sql, &ids, &columns)?)
             .all(on)
             .await?;
         let by_id = tombstones
@@ -154,7 +154,7 @@ impl Tombstones {
         ));
         for column in ["duplicate_of", "id"] {
             let sql = format!("DELETE FROM \"{TABLE}\" WHERE \"{column}\" {firsts}");
-            on.execute_raw(dialect.statement(&sql, json_array(&told_again, &columns)))
+            on.execute_raw(dialect.statement(&sql, &told_again, &columns)?)
                 .await?;
         }
         Ok(())

@@ -19,7 +19,7 @@ use super::dialect::Dialect;
 use super::erased::last_covered;
 use super::erasure::find_account;
 use super::generic::TABLE;
-use super::statements::{column, json_array, row};
+use super::statements::{column, row};
 use super::typed::CONVERSATIONS;
 use super::{Store, StoreError};
 use crate::instagram::types::{self, Table};
@@ -182,9 +182,9 @@ impl Store {
             .iter()
             .map(|first| row(json!({ "receipt": first })))
             .collect();
-        let (firsts, rows) = (dialect.rows(&columns), json_array(&rows, &columns));
+        let firsts = dialect.rows(&columns);
         let duplicates = dialect.ids_for_each(&firsts, TABLE, IS_DUPLICATE);
-        let values = [Value::from(rows)];
+        let values = dialect.parameters(&rows, &columns)?;
         self.delete_pages(TABLE, "id", &duplicates, &values, told)
             .await?;
         let firsts = dialect.one_of(&firsts);

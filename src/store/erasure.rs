@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::accounts::set_active;
 use super::dialect::Dialect;
 use super::error::code;
-use super::statements::{column, json_array, row};
+use super::statements::{column, row};
 use super::{Store, StoreError};
 use crate::instagram::identity::received_at;
 use crate::instagram::time::canonical;
@@ -167,7 +167,7 @@ async fn bury(on: &DatabaseTransaction, ig_account_id: &str) -> Result<Model, Db
     );
     let tombstone =
         row(json!({ "ig_account_id": ig_account_id, "erased_at": canonical(erased_at) }));
-    on.execute_raw(dialect.statement(&sql, json_array(&[tombstone], &columns)))
+    on.execute_raw(dialect.statement(&sql, &[tombstone], &columns)?)
         .await?;
     let made = Entity::find_by_id(ig_account_id).one(on).await?;
     made.ok_or_else(|| DbErr::RecordNotFound(format!("the tombstone of account {ig_account_id}")))

@@ -14,8 +14,8 @@ use super::dialect::Dialect;
 use super::entry::{Entry, Incoming, Known, Outcome, State};
 use super::erased::Tombstones;
 use super::error::Blame;
-use super::generic::{TABLE, insert_duplicates, row_of};
-use super::statements::{Row, column, insert_new, json_array, row};
+use super::generic::{LogRow, TABLE, insert_duplicates};
+use super::statements::{column, insert_new, row};
 use super::{Store, StoreError};
 
 /// What the row of an event says while it is tried for the last times.
@@ -111,24 +111,12 @@ async fn was_erased(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<b
 
 /// Makes a row that waits, if the receipt has none and its event no other.
 async fn make_failed(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<(), DbErr> {
-    let failed = [failed_row(entry)];
+    let failed = [LogRow::of(entry, RETRYING)];
     let made = insert_new(on, TABLE, &columns_of::<Entity>(), &failed).await?;
     if !made.is_empty() {
         entry.given = u64::from(entry.account_id.is_some());
     }
     Ok(())
-}
-
-fn failed_row(entry: &Entry<'_>) -> Row {
-    let mut failed = row_of(entry);
-    failed.extend(row(json!({
-        "status": RETRYING,
-        "processed": false,
-        "processing_attempts": 0,
-        "deaths": 0,
-        "is_duplicate": false,
-    })));
-    failed
 }
 
 /// No row under this receipt means that the event was told before, under
@@ -181,7 +169,7 @@ async fn count_attempt(
         "once_more": entry.reprocess,
     }));
     let counted = on
-        .query_all_raw(dialect.statement(&sql, json_array(&[attempt], &columns)))
+        .query_all_raw(dialect.statement(&sql, &[attempt], &columns)?)
         .await?;
     counted.first().map(read_known).transpose()
 }

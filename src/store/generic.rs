@@ -1,22 +1,23 @@
 //! The generic log: one row a receipt, and which of two tellings of an event is
 //! the first.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
-use entity::webhook_event::status::{DEAD, DUPLICATE, STORED, UNASSIGNED};
+use entity::webhook_event::status::{DEAD, DUPLICATE, RETRYING, STORED, UNASSIGNED};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::cells::{Cell, Cells};
 use super::dialect::Dialect;
 use super::entry::{Entry, Known, State, unsettled};
 use super::payload;
-use super::statements::{Row, column, ids, insert_new, json_array, row};
+use super::statements::{Row, column, ids, insert_new, row};
 use crate::instagram::Event;
-use crate::instagram::time::canonical;
 
 pub(super) const TABLE: &str = "instagram_webhook_events";
 
@@ -26,15 +27,15 @@ pub(super) async fn insert_first(
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
-    let rows: Vec<Row> = entries
+    let rows: Vec<LogRow<'_, '_>> = entries
         .iter()
         .filter(|entry| !entry.is_mere_replay)
-        .map(|entry| first_row(entry, now))
+        .map(|entry| LogRow::first(entry, now))
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
+    let inserted = insert(on, rows).await?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.given = u64::from(entry.account_id.is_some());
@@ -42,6 +43,14 @@ pub(super) async fn insert_first(
         }
     }
     Ok(())
+}
+
+/// The receipts of those that conflicted with none.
+async fn insert(
+    on: &DatabaseTransaction,
+    rows: Vec<LogRow<'_, '_>>,
+) -> Result<HashSet<Uuid>, DbErr> {
+    ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)
 }
 
 /// The state of an entry whose row was made in this transaction.
@@ -68,14 +77,14 @@ pub(super) async fn insert_duplicates(
         return Ok(());
     }
     let firsts = find_firsts(on, entries).await?;
-    let rows: Vec<Row> = unsettled(entries)
+    let rows: Vec<LogRow<'_, '_>> = unsettled(entries)
         .filter_map(|entry| {
             firsts
                 .get(&key(entry.event))
-                .map(|first| duplicate_row(entry, *first, now))
+                .map(|first| LogRow::duplicate(entry, *first, now))
         })
         .collect();
-    let inserted = ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)?;
+    let inserted = insert(on, rows).await?;
     for entry in entries {
         if inserted.contains(&entry.event.receipt_id) {
             entry.given = u64::from(entry.account_id.is_some());
@@ -118,7 +127,7 @@ async fn find_firsts(
         })
         .collect();
     let found = on
-        .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
         .await?;
     let text = |found: &QueryResult, name: &str| found.try_get::<String>("", name);
     found
@@ -134,53 +143,88 @@ async fn find_firsts(
         .collect()
 }
 
-fn first_row(entry: &Entry<'_>, now: DateTime<Utc>) -> Row {
-    let status = entry.first_status();
-    let mut first = row_of(entry);
-    first.extend(row(json!({
-        "status": status,
-        "processed": status == STORED,
-        "processed_at": (status == STORED).then(|| canonical(now)),
-        "processing_attempts": i32::from(status != UNASSIGNED),
-        "deaths": i32::from(status == DEAD),
-        "last_processing_error": entry.event.malformed(),
-        "is_duplicate": false,
-    })));
-    first
+/// A row of the generic log, about to be written.
+pub(super) struct LogRow<'e, 'a> {
+    entry: &'e Entry<'a>,
+    payload: Option<Cow<'a, str>>,
+    status: &'static str,
+    processed_at: Option<DateTime<Utc>>,
+    attempts: i64,
+    deaths: i64,
+    duplicate_of: Option<Uuid>,
 }
 
-fn duplicate_row(entry: &Entry<'_>, first: Uuid, now: DateTime<Utc>) -> Row {
-    let mut duplicate = row_of(entry);
-    duplicate.extend(row(json!({
-        "status": DUPLICATE,
-        "processed": true,
-        "processed_at": canonical(now),
-        "processing_attempts": 1,
-        "deaths": 0,
-        "is_duplicate": true,
-        "duplicate_of": first,
-    })));
-    duplicate
+impl<'e, 'a> LogRow<'e, 'a> {
+    /// Of an event that failed, before its attempts are counted.
+    pub(super) fn of(entry: &'e Entry<'a>, status: &'static str) -> Self {
+        Self {
+            entry,
+            payload: payload::of(entry.event),
+            status,
+            processed_at: None,
+            attempts: 0,
+            deaths: 0,
+            duplicate_of: None,
+        }
+    }
+
+    fn first(entry: &'e Entry<'a>, now: DateTime<Utc>) -> Self {
+        let status = entry.first_status();
+        Self {
+            processed_at: (status == STORED).then_some(now),
+            attempts: i64::from(status != UNASSIGNED),
+            deaths: i64::from(status == DEAD),
+            ..Self::of(entry, status)
+        }
+    }
+
+    fn duplicate(entry: &'e Entry<'a>, first: Uuid, now: DateTime<Utc>) -> Self {
+        Self {
+            processed_at: Some(now),
+            attempts: 1,
+            duplicate_of: Some(first),
+            ..Self::of(entry, DUPLICATE)
+        }
+    }
 }
 
-/// What a row says of its event, whatever becomes of it.
-pub(super) fn row_of(entry: &Entry<'_>) -> Row {
-    let event = entry.event;
-    row(json!({
-        "id": event.receipt_id,
-        "event_type": event.event_type,
-        "event_id": event.event_id,
-        "instagram_account_id": entry.account_id,
-        "ig_account_id": event.ig_account_id,
-        "origin": event.origin().as_str(),
-        "object_type": event.object_type,
-        "object_id": event.object_id,
-        "sender_ig_id": event.sender_ig_id,
-        "sender_username": event.sender_username,
-        "payload": payload::of(event),
-        "stream_sequence": entry.sequence,
-        "delivery_id": event.delivery_id,
-        "occurred_at": canonical(event.occurred_at),
-        "received_at": canonical(event.received_at),
-    }))
+impl Cells for LogRow<'_, '_> {
+    fn cell(&self, column: &str) -> Option<Cell<'_>> {
+        let event = self.entry.event;
+        let sequence = self.entry.sequence.and_then(|at| i64::try_from(at).ok());
+        Some(match column {
+            "id" => Cell::Uuid(event.receipt_id),
+            "event_type" => Cell::Text(&event.event_type),
+            "event_id" => Cell::Text(&event.event_id),
+            "instagram_account_id" => Cell::uuid(self.entry.account_id),
+            "ig_account_id" => Cell::Text(&event.ig_account_id),
+            "origin" => Cell::Text(event.origin().as_str()),
+            "object_type" => Cell::Text(&event.object_type),
+            "object_id" => Cell::text(event.object_id.as_deref()),
+            "sender_ig_id" => Cell::text(event.sender_ig_id.as_deref()),
+            "sender_username" => Cell::text(event.sender_username.as_deref()),
+            "payload" => self.payload.as_deref().map_or(Cell::Null, Cell::Document),
+            "status" => Cell::Text(self.status),
+            "processed" => Cell::Boolean(self.processed_at.is_some()),
+            "processed_at" => self.processed_at.map_or(Cell::Null, Cell::Time),
+            "processing_attempts" => Cell::Integer(self.attempts),
+            "deaths" => Cell::Integer(self.deaths),
+            "last_processing_error" => Cell::text(self.failure()),
+            "is_duplicate" => Cell::Boolean(self.status == DUPLICATE),
+            "duplicate_of" => Cell::uuid(self.duplicate_of),
+            "stream_sequence" => sequence.map_or(Cell::Null, Cell::Integer),
+            "delivery_id" => Cell::Uuid(event.delivery_id),
+            "occurred_at" => Cell::Time(event.occurred_at),
+            "received_at" => Cell::Time(event.received_at),
+            _ => return None,
+        })
+    }
+}
+
+impl LogRow<'_, '_> {
+    /// What a duplicate's first row says is not said again.
+    fn failure(&self) -> Option<&str> {
+        let is_first = self.duplicate_of.is_none() && self.status != RETRYING;
+        self.entry.event.malformed().filter(|_| is_first)
+    }
 }

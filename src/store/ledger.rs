@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::dialect::Dialect;
 use super::generic::TABLE;
-use super::statements::{Row, column, json_array, row};
+use super::statements::{Row, column, row};
 use super::{Store, StoreError};
 
 /// What the row of a receipt says.
@@ -125,7 +125,7 @@ impl Store {
         );
         let found = self
             .database
-            .query_all_raw(dialect.statement(&sql, json_array(&rows, &columns)))
+            .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
             .await?;
         Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
     }

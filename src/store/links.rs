@@ -4,71 +4,144 @@
 //! names, whoever sent it, and what was sent earlier to the same reader. The
 //! earliest receipt counts.
 
-use std::collections::HashMap;
-
 use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use uuid::Uuid;
 
+use super::cells::{Cell, Cells};
 use super::dialect::Dialect;
-use super::statements::{Row, column, json_array};
-use crate::instagram::types::{MESSAGES, SEEN};
+use super::statements::column;
+use crate::instagram::types::{MESSAGES, SEEN, Table};
 
-/// Finds the links of the rows that were written, by table.
-pub(super) async fn find(
-    on: &DatabaseTransaction,
-    written: &HashMap<&str, &Vec<Row>>,
-) -> Result<(), DbErr> {
-    let dialect = Dialect::of(on.get_database_backend());
-    if let Some(messages) = written.get(MESSAGES) {
-        let columns = [
-            column("account_id", Kind::Uuid),
-            column("id", Kind::Text(None)),
-        ];
-        let named = receipts_naming(&dialect.rows(&columns));
-        run(on, &seen_by(dialect, &named), messages, &columns).await?;
-        run(
-            on,
-            &covered(dialect, &dialect.rows(&columns)),
-            messages,
-            &columns,
-        )
-        .await?;
+/// The rows that were written between which there can be links.
+#[derive(Debug, Default)]
+pub(super) struct Linked {
+    messages: Vec<Message>,
+    receipts: Vec<Receipt>,
+}
+
+/// A row of the messages' table.
+#[derive(Debug)]
+struct Message {
+    account_id: Uuid,
+    id: String,
+}
+
+/// A row of the receipts' table.
+#[derive(Debug)]
+struct Receipt(Uuid);
+
+impl Linked {
+    /// Adds those of `rows`, of `table`, that can be linked.
+    pub(super) fn add<R: Cells>(&mut self, table: &Table, rows: &[R]) {
+        match table.name {
+            MESSAGES => self.messages.extend(rows.iter().filter_map(Message::of)),
+            SEEN => self.receipts.extend(rows.iter().filter_map(Receipt::of)),
+            _ => {}
+        }
     }
-    if let Some(receipts) = written.get(SEEN) {
-        let columns = [column("id", Kind::Uuid)];
+
+    pub(super) fn append(&mut self, other: Self) {
+        self.messages.extend(other.messages);
+        self.receipts.extend(other.receipts);
+    }
+}
+
+impl Message {
+    const COLUMNS: [Column; 2] = [
+        column("account_id", Kind::Uuid),
+        column("id", Kind::Text(None)),
+    ];
+
+    fn of(row: &impl Cells) -> Option<Self> {
+        let id = match row.cell("id")? {
+            Cell::Json(id) => id.as_str()?,
+            Cell::Text(id) => id,
+            _ => return None,
+        };
+        Some(Self {
+            account_id: uuid(row.cell("account_id")?)?,
+            id: id.to_owned(),
+        })
+    }
+}
+
+impl Receipt {
+    const COLUMNS: [Column; 1] = [column("id", Kind::Uuid)];
+
+    fn of(row: &impl Cells) -> Option<Self> {
+        uuid(row.cell("id")?).map(Self)
+    }
+}
+
+fn uuid(cell: Cell<'_>) -> Option<Uuid> {
+    match cell {
+        Cell::Uuid(uuid) => Some(uuid),
+        Cell::Json(text) => text.as_str()?.parse().ok(),
+        _ => None,
+    }
+}
+
+impl Cells for Message {
+    fn cell(&self, column: &str) -> Option<Cell<'_>> {
+        match column {
+            "account_id" => Some(Cell::Uuid(self.account_id)),
+            "id" => Some(Cell::Text(&self.id)),
+            _ => None,
+        }
+    }
+}
+
+impl Cells for Receipt {
+    fn cell(&self, column: &str) -> Option<Cell<'_>> {
+        (column == "id").then_some(Cell::Uuid(self.0))
+    }
+}
+
+/// Finds the links of the rows that were written.
+pub(super) async fn find(on: &DatabaseTransaction, written: &Linked) -> Result<(), DbErr> {
+    let dialect = Dialect::of(on.get_database_backend());
+    if !written.messages.is_empty() {
+        let messages = dialect.rows(&Message::COLUMNS);
+        let named = seen_by(dialect, &receipts_naming(&messages));
+        for sql in [named, covered(dialect, &messages)] {
+            run(on, &sql, &written.messages, &Message::COLUMNS).await?;
+        }
+    }
+    if !written.receipts.is_empty() {
         let theirs = format!(
             "SELECT s.* FROM ({}) AS b JOIN \"{SEEN}\" AS s ON s.\"id\" = b.\"id\"",
-            dialect.rows(&columns)
+            dialect.rows(&Receipt::COLUMNS)
         );
-        run(on, &seen_by(dialect, &theirs), receipts, &columns).await?;
+        let sql = seen_by(dialect, &theirs);
+        run(on, &sql, &written.receipts, &Receipt::COLUMNS).await?;
     }
     Ok(())
 }
 
-/// Forgets when those of `rows` (of the messages' table) were seen that are written
-/// again: [`find`] finds it anew from all receipts, by the times that they have now.
-pub(super) async fn forget(on: &DatabaseTransaction, rows: &[Row]) -> Result<(), DbErr> {
-    let columns = [
-        column("account_id", Kind::Uuid),
-        column("id", Kind::Text(None)),
-    ];
+/// Forgets when those messages were seen that are written again: [`find`] finds it anew from all
+/// receipts, by the times that they have now.
+pub(super) async fn forget(on: &DatabaseTransaction, written: &Linked) -> Result<(), DbErr> {
+    if written.messages.is_empty() {
+        return Ok(());
+    }
     let dialect = Dialect::of(on.get_database_backend());
     let sql = format!(
         "UPDATE \"{MESSAGES}\" AS m SET \"seen_at\" = NULL FROM ({}) AS r \
          WHERE m.\"account_id\" = r.\"account_id\" AND m.\"id\" = r.\"id\" AND m.\"seen_at\" IS NOT NULL",
-        dialect.rows(&columns)
+        dialect.rows(&Message::COLUMNS)
     );
-    run(on, &sql, rows, &columns).await
+    run(on, &sql, &written.messages, &Message::COLUMNS).await
 }
 
-async fn run(
+async fn run<R: Cells>(
     on: &DatabaseTransaction,
     sql: &str,
-    rows: &[Row],
+    rows: &[R],
     columns: &[Column],
 ) -> Result<(), DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
-    on.execute_raw(dialect.statement(sql, json_array(rows, columns)))
+    on.execute_raw(dialect.statement(sql, rows, columns)?)
         .await
         .map(|_| ())
 }

@@ -1,6 +1,8 @@
 //! What the generic row keeps of what was received: the item, or, where the
 //! message had to leave it behind, what the message had of it.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -12,14 +14,14 @@ use crate::instagram::{Event, json as text};
 const OMITTED: &str = "igstream_raw_omitted";
 
 /// The payload of an event's row, as JSON.
-pub(super) fn of(event: &Event) -> Option<String> {
+pub(super) fn of(event: &Event) -> Option<Cow<'_, str>> {
     let kept = || {
         let kept = json!({ "recipient_ig_id": event.recipient_ig_id, "data": event.data });
         json!({ OMITTED: kept }).to_string()
     };
     match &event.raw {
-        Some(raw) => Some(raw.get().to_owned()),
-        None => event.raw_omitted.then(kept),
+        Some(raw) => Some(Cow::Borrowed(raw.get())),
+        None => event.raw_omitted.then(kept).map(Cow::Owned),
     }
 }
 

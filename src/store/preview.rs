@@ -13,7 +13,6 @@ use super::batch::{Entries, give_rows};
 use super::dialect::{Dialect, quoted};
 use super::entry::Incoming;
 use super::rewrite::has_id_of_its_own;
-use super::statements::json_array;
 use super::typed::{Planned, Tables, add_row};
 use super::{Store, StoreError};
 use crate::instagram::EventType;
@@ -77,7 +76,7 @@ async fn look(on: &DatabaseTransaction, tables: &Tables) -> Result<Vec<Seen>, Db
         let wanted = named(&columns, table);
         let sql = look_sql(dialect, table, &columns, &wanted);
         let found = on
-            .query_all_raw(dialect.statement(&sql, json_array(rows, &wanted)))
+            .query_all_raw(dialect.statement(&sql, rows, &wanted)?)
             .await?;
         let mut seen = Seen::new();
         for row in &found {

@@ -1,43 +1,42 @@
 //! Statements over any table, made from its columns and its type's rules.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fmt::Write as _;
+use std::collections::HashSet;
 
 use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::cells::Cells;
 use super::dialect::{Dialect, quoted};
-use crate::instagram::json;
 use crate::instagram::types::{Merge, Table};
 
 pub(super) type Row = Map<String, Value>;
 
 /// Inserts `rows` into `table`, each merged into the row that is there already.
 /// Rows of one key go one after the other: a statement cannot touch a row twice.
-pub(super) async fn upsert(
+pub(super) async fn upsert<R: Cells>(
     on: &impl ConnectionTrait,
     table: &Table,
-    rows: Vec<Row>,
+    rows: Vec<R>,
     keep_unsent: bool,
 ) -> Result<(), DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     for round in rounds(rows, table.key) {
         let columns = used_columns(&(table.columns)(), &round);
         let sql = upsert_sql(dialect, table, &columns, keep_unsent);
-        on.execute_raw(dialect.statement(&sql, json_array(&round, &columns)))
+        on.execute_raw(dialect.statement(&sql, &round, &columns)?)
             .await?;
     }
     Ok(())
 }
 
 /// Inserts those of `rows` that conflict with none, and returns the ids of these.
-pub(super) async fn insert_new(
+pub(super) async fn insert_new<R: Cells>(
     on: &impl ConnectionTrait,
     table: &str,
     columns: &[Column],
-    rows: &[Row],
+    rows: &[R],
 ) -> Result<Vec<QueryResult>, DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     let used = used_columns(columns, rows);
@@ -45,81 +44,23 @@ pub(super) async fn insert_new(
         "{} ON CONFLICT DO NOTHING RETURNING \"id\"",
         insert_sql(dialect, table, &used)
     );
-    on.query_all_raw(dialect.statement(&sql, json_array(rows, &used)))
+    on.query_all_raw(dialect.statement(&sql, rows, &used)?)
         .await
 }
 
-/// `rows` as the JSON array that a statement takes: texts cut to their columns,
-/// documents without what a database cannot hold. A text in a column of
-/// documents is such a document's JSON, not yet read.
-pub(super) fn json_array(rows: &[Row], columns: &[Column]) -> String {
-    let mut array = String::from("[");
-    for (index, row) in rows.iter().enumerate() {
-        if index > 0 {
-            array.push(',');
-        }
-        write_row(&mut array, row, columns);
-    }
-    array.push(']');
-    array
-}
-
-fn write_row(array: &mut String, row: &Row, columns: &[Column]) {
-    array.push('{');
-    let mut separator = "";
-    for column in columns {
-        // A missing value and a JSON null are the same to a column.
-        let Some(value) = row.get(column.name).filter(|value| !value.is_null()) else {
-            continue;
-        };
-        let _ = write!(array, "{separator}\"{}\":", column.name);
-        match (value, column.kind) {
-            (Value::String(text), Kind::Text(width)) => {
-                let _ = write!(array, "{}", Value::from(fitting(text, width)));
-            }
-            (Value::String(document), Kind::Json) => array.push_str(&json::storable(document)),
-            (document, Kind::Json) => array.push_str(&json::storable(&document.to_string())),
-            _ => {
-                let _ = write!(array, "{value}");
-            }
-        }
-        separator = ",";
-    }
-    array.push('}');
-}
-
-/// `text` as a column of `width` characters holds it: U+0000, which `PostgreSQL`
-/// refuses, replaced, and cut to the width.
-fn fitting(text: &str, width: Option<u32>) -> String {
-    let clean = text.replace('\0', "\u{fffd}");
-    match width {
-        Some(width) => clean.chars().take(width as usize).collect(),
-        None => clean,
-    }
-}
-
-pub(super) fn used_columns(columns: &[Column], rows: &[Row]) -> Vec<Column> {
-    let used: BTreeSet<&str> = rows
-        .iter()
-        .flat_map(|row| row.keys().map(String::as_str))
-        .collect();
-    columns
-        .iter()
-        .filter(|column| used.contains(column.name))
-        .copied()
-        .collect()
+/// The columns of which some row says something.
+pub(super) fn used_columns<R: Cells>(columns: &[Column], rows: &[R]) -> Vec<Column> {
+    let is_used = |column: &&Column| rows.iter().any(|row| row.cell(column.name).is_some());
+    columns.iter().filter(is_used).copied().collect()
 }
 
 /// Splits `rows` so that no key is twice in a round; the order of a key's rows
 /// is kept, and within a round rows stand in the order of their keys, so that
 /// two transactions lock them in one order.
-pub(super) fn rounds(rows: Vec<Row>, key: &[&str]) -> Vec<Vec<Row>> {
-    let mut keyed: Vec<(String, Row)> = rows
-        .into_iter()
-        .map(|row| (key_of(&row, key), row))
-        .collect();
+pub(super) fn rounds<R: Cells>(rows: Vec<R>, key: &[&str]) -> Vec<Vec<R>> {
+    let mut keyed: Vec<(String, R)> = rows.into_iter().map(|row| (row.key(key), row)).collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut rounds: Vec<Vec<Row>> = Vec::new();
+    let mut rounds: Vec<Vec<R>> = Vec::new();
     let (mut last, mut nth) = (None, 0);
     for (key, row) in keyed {
         nth = if last.as_ref() == Some(&key) {
@@ -134,16 +75,6 @@ pub(super) fn rounds(rows: Vec<Row>, key: &[&str]) -> Vec<Vec<Row>> {
         last = Some(key);
     }
     rounds
-}
-
-/// What tells rows of one table apart by `key`.
-pub(super) fn key_of(row: &Row, key: &[&str]) -> String {
-    let part = |column: &&str| {
-        row.get(*column)
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    };
-    key.iter().map(part).collect::<Vec<_>>().join("\u{1f}")
 }
 
 pub(super) fn insert_sql(dialect: Dialect, table: &str, columns: &[Column]) -> String {

@@ -1,18 +1,21 @@
 //! The typed rows of events, and the conversations they belong to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use entity::columns::{Kind, columns_of};
+use chrono::{DateTime, Utc};
+use entity::columns::columns_of;
 use sea_orm::{DatabaseTransaction, DbErr};
-use serde_json::{Value, json};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::StoreError;
+use super::cells::{Cell, Cells, TypedRow};
 use super::entry::{Entry, StoredRow};
-use super::rewrite::{self, Rewritten};
-use super::statements::{Row, ids, insert_new, row, upsert};
-use super::{StoreError, links};
-use crate::instagram::time::canonical;
-use crate::instagram::types::{MESSAGES, Merge, Plan, Table, Write};
+use super::links::{self, Linked};
+use super::rewrite::{self, Rewritten, has_uuid};
+use super::statements::{Row, ids, insert_new, upsert};
+use crate::instagram::types::{MENTIONS, MESSAGES, Merge, Plan, SEEN, Table, Write};
 use crate::instagram::{Event, EventType};
 
 pub(super) static CONVERSATIONS: Table = Table {
@@ -27,8 +30,8 @@ pub(super) static CONVERSATIONS: Table = Table {
 /// The rows that entries of one type leave, not yet written.
 #[derive(Default)]
 pub(super) struct Planned<'a> {
-    conversations: BTreeMap<Uuid, Row>,
-    fresh: Tables,
+    conversations: BTreeMap<Uuid, Conversation<'a>>,
+    fresh: Vec<(&'static Table, Vec<TypedRow<'a>>)>,
     /// The rows that are written over what is there.
     pub(super) rewritten: Vec<Rewritten<'a>>,
 }
@@ -55,19 +58,21 @@ impl<'a> Planned<'a> {
         let event = entry.event;
         let plan = (event_type.plan)(event);
         let conversation = conversation(account_id, event, &plan);
-        let rows = |write| completed(write, account_id, event, conversation.as_ref());
-        for (table, row) in plan.writes.into_iter().map(rows) {
+        let id = conversation.as_ref().map(|conversation| conversation.id);
+        for write in plan.writes {
+            let (table, row) = completed(write, account_id, event, id);
             if entry.is_fresh() {
                 add_row(&mut self.fresh, table, row);
             } else if entry.is_rewritten() {
+                let row = row.into_row();
                 self.rewritten.push(Rewritten { table, row, event });
             }
         }
-        if let Some((id, row)) = conversation {
+        if let Some(conversation) = conversation {
             self.conversations
-                .entry(id)
-                .and_modify(|known| keep_later(known, &row))
-                .or_insert(row);
+                .entry(conversation.id)
+                .and_modify(|known| known.join(&conversation))
+                .or_insert(conversation);
         }
     }
 
@@ -79,31 +84,26 @@ impl<'a> Planned<'a> {
     ) -> Result<(), StoreError> {
         take_conversations(on, self.conversations.into_values().collect()).await?;
         rewrite::write(on, &self.rewritten, keep_unsent).await?;
-        for (table, rows) in &self.fresh {
-            upsert(on, table, rows.clone(), keep_unsent).await?;
+        let mut linked = Linked::default();
+        for (table, rows) in self.fresh {
+            linked.add(table, &rows);
+            upsert(on, table, rows, keep_unsent).await?;
         }
-        let mut written = self.fresh;
-        let mut again = Tables::new();
-        for one in self.rewritten {
-            add_row(&mut again, one.table, one.row);
+        let mut again = Linked::default();
+        for Rewritten { table, row, .. } in &self.rewritten {
+            again.add(table, std::slice::from_ref(row));
         }
-        for (table, rows) in again {
-            if table.name == MESSAGES {
-                links::forget(on, &rows).await?;
-            }
-            for row in rows {
-                add_row(&mut written, table, row);
-            }
-        }
-        let written: HashMap<&str, &Vec<Row>> = written
-            .iter()
-            .map(|(table, rows)| (table.name, rows))
-            .collect();
-        Ok(links::find(on, &written).await?)
+        links::forget(on, &again).await?;
+        linked.append(again);
+        Ok(links::find(on, &linked).await?)
     }
 }
 
-pub(super) fn add_row(tables: &mut Tables, table: &'static Table, row: Row) {
+pub(super) fn add_row<R>(
+    tables: &mut Vec<(&'static Table, Vec<R>)>,
+    table: &'static Table,
+    row: R,
+) {
     match tables
         .iter_mut()
         .find(|(known, _)| known.name == table.name)
@@ -120,38 +120,34 @@ pub(super) fn rows_for(
     account_id: Uuid,
 ) -> impl Iterator<Item = (&'static Table, Row)> {
     let plan = (event_type.plan)(event);
-    let conversation = conversation(account_id, event, &plan);
-    plan.writes
-        .into_iter()
-        .map(move |write| completed(write, account_id, event, conversation.as_ref()))
+    let conversation = conversation(account_id, event, &plan).map(|conversation| conversation.id);
+    plan.writes.into_iter().map(move |write| {
+        let (table, row) = completed(write, account_id, event, conversation);
+        (table, row.into_row())
+    })
 }
 
-/// Makes the conversations that are missing, and locks all of them.
+/// Makes the conversations that are missing, and locks those in which links are looked for.
 ///
 /// In two statements: one that merges names one unique key, and `PostgreSQL`
 /// takes it for an error when a row that is being made by another conflicts on the
 /// other key, the id, which is the same too.
 async fn take_conversations(
     on: &DatabaseTransaction,
-    mut conversations: Vec<Row>,
+    mut conversations: Vec<Conversation<'_>>,
 ) -> Result<(), DbErr> {
     if conversations.is_empty() {
         return Ok(());
     }
     let columns = (CONVERSATIONS.columns)();
-    let made: HashSet<String> =
-        ids(&insert_new(on, CONVERSATIONS.name, &columns, &conversations).await?)?
-            .into_iter()
-            .map(|id| id.to_string())
-            .collect();
-    let id = |row: &Row| row.get("id").and_then(Value::as_str).map(str::to_owned);
-    conversations.retain(|row| id(row).is_none_or(|id| !made.contains(&id)));
+    let made = ids(&insert_new(on, CONVERSATIONS.name, &columns, &conversations).await?)?;
+    conversations.retain(|conversation| conversation.is_held && !made.contains(&conversation.id));
     upsert(on, &CONVERSATIONS, conversations, true).await
 }
 
 /// The typed rows of an event, as they are told to subscribers.
 pub(super) fn rows_of(event_type: &EventType, event: &Event) -> Vec<StoredRow> {
-    let told = |write: Write| {
+    let told = |write: Write<'_>| {
         let own = write
             .row
             .get("id")
@@ -171,38 +167,64 @@ pub(super) fn rows_of(event_type: &EventType, event: &Event) -> Vec<StoredRow> {
 
 /// Adds to a row what only the store knows. A row whose id is not Instagram's
 /// takes its event's receipt.
-fn completed(
-    Write {
-        table,
-        mut row,
-        is_whole,
-    }: Write,
+fn completed<'a>(
+    write: Write<'a>,
     account_id: Uuid,
-    event: &Event,
-    conversation: Option<&(Uuid, Row)>,
-) -> (&'static Table, Row) {
-    let columns = (table.columns)();
-    let has = |name: &str, kind: Kind| {
-        columns
-            .iter()
-            .any(|column| column.name == name && column.kind == kind)
+    event: &'a Event,
+    conversation_id: Option<Uuid>,
+) -> (&'static Table, TypedRow<'a>) {
+    let Write {
+        table,
+        row,
+        is_whole,
+    } = write;
+    let row = TypedRow {
+        data: row,
+        account_id,
+        receipt_id: has_uuid(table, "id").then_some(event.receipt_id),
+        conversation_id: conversation_id.filter(|_| has_uuid(table, "conversation_id")),
+        raw: event.raw.as_deref().map(RawValue::get).filter(|_| is_whole),
     };
-    row.insert("account_id".into(), json!(account_id));
-    if has("id", Kind::Uuid) {
-        row.insert("id".into(), json!(event.receipt_id));
-    }
-    if let Some((id, _)) = conversation.filter(|_| has("conversation_id", Kind::Uuid)) {
-        row.insert("conversation_id".into(), json!(id));
-    }
-    if let Some(raw) = event.raw.as_ref().filter(|_| is_whole) {
-        row.insert("raw_data".into(), json!(raw.get()));
-    }
     (table, row)
+}
+
+/// A conversation that events are in.
+#[derive(Debug)]
+struct Conversation<'a> {
+    id: Uuid,
+    account_id: Uuid,
+    participant: &'a str,
+    last_message_at: Option<DateTime<Utc>>,
+    /// Whether links are looked for in it: whoever looks second must see what the first one wrote.
+    is_held: bool,
+}
+
+impl Conversation<'_> {
+    fn join(&mut self, other: &Self) {
+        self.last_message_at = self.last_message_at.max(other.last_message_at);
+        self.is_held |= other.is_held;
+    }
+}
+
+impl Cells for Conversation<'_> {
+    fn cell(&self, column: &str) -> Option<Cell<'_>> {
+        Some(match column {
+            "id" => Cell::Uuid(self.id),
+            "account_id" => Cell::Uuid(self.account_id),
+            "participant_ig_id" => Cell::Text(self.participant),
+            "last_message_at" => self.last_message_at.map_or(Cell::Null, Cell::Time),
+            _ => return None,
+        })
+    }
 }
 
 /// The conversation of an event. Its id follows from its parties, so that two
 /// handlers who make it at the same time make the same one.
-fn conversation(account_id: Uuid, event: &Event, plan: &Plan) -> Option<(Uuid, Row)> {
+fn conversation<'a>(
+    account_id: Uuid,
+    event: &'a Event,
+    plan: &Plan<'_>,
+) -> Option<Conversation<'a>> {
     let (sender, recipient) = (
         event.sender_ig_id.as_deref(),
         event.recipient_ig_id.as_deref(),
@@ -210,28 +232,16 @@ fn conversation(account_id: Uuid, event: &Event, plan: &Plan) -> Option<(Uuid, R
     let participant = plan
         .thread
         .participant(&event.ig_account_id, sender, recipient)?;
-    let id = Uuid::new_v5(&account_id, participant.as_bytes());
+    let writes_to = |name: &str| plan.writes.iter().any(|write| write.table.name == name);
     let is_message = plan
         .writes
         .iter()
         .any(|write| write.is_whole && write.table.name == MESSAGES);
-    let row = row(json!({
-        "id": id,
-        "account_id": account_id,
-        "participant_ig_id": participant,
-        "last_message_at": is_message.then(|| canonical(event.occurred_at)),
-    }));
-    Some((id, row))
-}
-
-/// Times in their canonical form sort as texts.
-fn keep_later(known: &mut Row, row: &Row) {
-    let time = |row: &Row| {
-        row.get("last_message_at")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    if time(row) > time(known) {
-        known.insert("last_message_at".into(), json!(time(row)));
-    }
+    Some(Conversation {
+        id: Uuid::new_v5(&account_id, participant.as_bytes()),
+        account_id,
+        participant,
+        last_message_at: is_message.then_some(event.occurred_at),
+        is_held: writes_to(MESSAGES) || writes_to(MENTIONS) || writes_to(SEEN),
+    })
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use super::entry::Entry;
 use super::generic::TABLE;
-use super::statements::{Row, column, json_array, row};
+use super::statements::{Row, column, row};
 use crate::instagram::EventType;
 use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{MENTIONS, MESSAGES, OF_MESSAGES, story_mention_id};
@@ -193,7 +193,7 @@ async fn blank_mentions(on: &DatabaseTransaction, mentions: &[Row]) -> Result<()
         now = dialect.now(),
         rows = dialect.rows(&columns),
     );
-    on.execute_raw(dialect.statement(&sql, json_array(mentions, &columns)))
+    on.execute_raw(dialect.statement(&sql, mentions, &columns)?)
         .await
         .map(|_| ())
 }
@@ -205,6 +205,6 @@ async fn query(
     columns: &[entity::columns::Column],
 ) -> Result<Vec<QueryResult>, DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
-    on.query_all_raw(dialect.statement(sql, json_array(rows, columns)))
+    on.query_all_raw(dialect.statement(sql, rows, columns)?)
         .await
 }

@@ -3,19 +3,24 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::message::Outgoing;
+use super::message::{Outgoing, joined};
 use super::names::{Announcement, REPLAY};
 use crate::instagram::Event;
 
-/// `instagram.stored.*`: the event, its account and its rows.
+/// `instagram.stored.*`: the event, as `told` in the body of its message, its account and its rows.
 pub fn stored(
     event: &Event,
+    told: &[u8],
     account_id: Uuid,
     rows: &impl serde::Serialize,
     max_payload: usize,
 ) -> Result<Outgoing, serde_json::Error> {
     let more = object(json!({ "account_id": account_id, "rows": rows }));
     let message_id = format!("stored:{}", event.receipt_id);
+    if let Some(body) = joined(told, &more, max_payload)? {
+        let announced = Outgoing::with_body(Announcement::Stored, message_id, event, body);
+        return Ok(announced);
+    }
     Outgoing::announcing(Announcement::Stored, message_id, event, &more, max_payload)
 }
 

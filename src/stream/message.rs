@@ -67,11 +67,22 @@ impl Outgoing {
             without_raw.omit_raw();
             body = self::body(&without_raw, more)?;
         }
-        Ok(Self {
+        Ok(Self::with_body(announcement, message_id, event, body))
+    }
+
+    /// `announcement` of `event` with that body.
+    #[must_use]
+    pub fn with_body(
+        announcement: Announcement,
+        message_id: String,
+        event: &Event,
+        body: Vec<u8>,
+    ) -> Self {
+        Self {
             subject: announcement.subject(&event.event_type, &event.ig_account_id),
             headers: headers(announcement, message_id, event),
             body: Bytes::from(body),
-        })
+        }
     }
 
     /// What the server counts against its limits, about, in bytes.
@@ -81,18 +92,33 @@ impl Outgoing {
     }
 }
 
-/// Joined by hand: Serde cannot flatten a raw value.
 fn body(
     event: &Event,
     more: &serde_json::Map<String, Value>,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let mut body = serde_json::to_vec(event)?;
-    if !more.is_empty() {
-        body.pop();
-        body.push(b',');
-        body.extend_from_slice(&serde_json::to_vec(more)?[1..]);
+    let body = serde_json::to_vec(event)?;
+    if more.is_empty() {
+        return Ok(body);
     }
-    Ok(body)
+    Ok(joined(&body, more, usize::MAX)?.unwrap_or(body))
+}
+
+/// The object `body` with the fields of `more` at its end. By hand: Serde cannot flatten a raw value, and what was
+/// written once need not be written again. `None` where it is no object, or would be over `max_payload` bytes.
+pub(super) fn joined(
+    body: &[u8],
+    more: &serde_json::Map<String, Value>,
+    max_payload: usize,
+) -> Result<Option<Vec<u8>>, serde_json::Error> {
+    let Some(open) = body.trim_ascii_end().strip_suffix(b"}") else {
+        return Ok(None);
+    };
+    let mut joined = Vec::with_capacity(body.len() + 256);
+    joined.extend_from_slice(open);
+    joined.push(b',');
+    joined.extend_from_slice(&serde_json::to_vec(more)?[1..]);
+    let fits = joined.len().saturating_add(HEADERS_BYTES) <= max_payload;
+    Ok(fits.then_some(joined))
 }
 
 /// None of these can hold what breaks a header: ids are printable ASCII by

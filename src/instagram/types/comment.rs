@@ -1,6 +1,8 @@
 //! A comment on a post, a reel, a story or an ad. Source: Instagram Platform,
 //! "Webhook Notification Examples: comments". It has no time of its own.
 
+use std::borrow::Cow;
+
 use entity::columns::columns_of;
 use serde_json::{Map, Value};
 
@@ -16,7 +18,7 @@ pub static TYPE: EventType = EventType {
     claims: |item| item.field.as_deref() == Some("comments"),
     understand: |item| meaning(item, "comment", "comment", false),
     tables: &[&TABLE],
-    plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
+    plan: |event| Plan::one(&TABLE, Cow::Borrowed(&event.data), Thread::None),
 };
 
 /// Comments and live comments.

@@ -1,5 +1,7 @@
 //! A comment on a live video: shaped like any other comment.
 
+use std::borrow::Cow;
+
 use super::{EventType, Plan, Thread, comment};
 
 /// Live comments.
@@ -8,5 +10,5 @@ pub static TYPE: EventType = EventType {
     claims: |item| item.field.as_deref() == Some("live_comments"),
     understand: |item| comment::meaning(item, "live_comment", "live_video", true),
     tables: &[&comment::TABLE],
-    plan: |event| Plan::one(&comment::TABLE, &event.data, Thread::None),
+    plan: |event| Plan::one(&comment::TABLE, Cow::Borrowed(&event.data), Thread::None),
 };

@@ -1,6 +1,8 @@
 //! A mention in a caption or in a comment. Source: Instagram Platform,
 //! "Mentions". It says neither who nor when.
 
+use std::borrow::Cow;
+
 use entity::columns::columns_of;
 use serde_json::{Map, Value};
 
@@ -16,7 +18,7 @@ pub static TYPE: EventType = EventType {
     claims: |item| item.field.as_deref() == Some("mentions"),
     understand: meaning,
     tables: &[&TABLE],
-    plan: |event| Plan::one(&TABLE, &own_row(event, &event.data), Thread::None),
+    plan: |event| Plan::one(&TABLE, Cow::Owned(own_row(event, &event.data)), Thread::None),
 };
 
 /// The name of the table.

@@ -5,6 +5,8 @@
 //! message itself has a `message_type`; an edit or an unsend that comes before
 //! it leaves a row without one.
 
+use std::borrow::Cow;
+
 use entity::columns::columns_of;
 use serde_json::{Map, Value};
 
@@ -26,7 +28,7 @@ pub static TYPE: EventType = EventType {
     plan: |event| Plan {
         writes: vec![Write {
             table: &TABLE,
-            row: event.data.clone(),
+            row: Cow::Borrowed(&event.data),
             is_whole: event.data.contains_key("message_type"),
         }],
         thread: thread(event, &event.data),

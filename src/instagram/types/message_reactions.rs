@@ -1,6 +1,8 @@
 //! A reaction to a message, or its withdrawal. Source: Messenger Platform,
 //! "Webhooks for Instagram Messaging: `message_reactions`".
 
+use std::borrow::Cow;
+
 use entity::columns::columns_of;
 
 use super::{EventType, Plan, Table, Thread, row};
@@ -17,7 +19,7 @@ pub static TYPE: EventType = EventType {
     tables: &[&TABLE],
     plan: |event| {
         let outbound = event.sender_ig_id.as_deref() == Some(event.ig_account_id.as_str());
-        Plan::one(&TABLE, &event.data, Thread::of(outbound))
+        Plan::one(&TABLE, Cow::Borrowed(&event.data), Thread::of(outbound))
     },
 };
 

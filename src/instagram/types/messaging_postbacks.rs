@@ -1,6 +1,8 @@
 //! A click on an icebreaker or a button. Source: Messenger Platform, "Webhooks
 //! for Instagram Messaging: `messaging_postbacks`".
 
+use std::borrow::Cow;
+
 use entity::columns::columns_of;
 
 use super::{EventType, Merge, Plan, Table, Thread, row};
@@ -21,7 +23,7 @@ pub static TYPE: EventType = EventType {
             .get("is_self")
             .and_then(serde_json::Value::as_bool)
             == Some(true);
-        Plan::one(&TABLE, &event.data, Thread::of(is_self))
+        Plan::one(&TABLE, Cow::Borrowed(&event.data), Thread::of(is_self))
     },
 };
 

@@ -30,7 +30,7 @@ pub struct EventType {
     /// The tables that its rows are in.
     pub tables: &'static [&'static Table],
     /// The rows of an event of this type.
-    pub plan: fn(&Event) -> Plan,
+    pub plan: for<'a> fn(&'a Event) -> Plan<'a>,
 }
 
 /// The types whose events tell of messages: what is unsent may have come as

@@ -2,6 +2,8 @@
 //! tellings of one row become one, whichever comes first. Pure: the store turns
 //! it into statements.
 
+use std::borrow::Cow;
+
 use entity::columns::Column;
 use serde_json::{Map, Value};
 
@@ -57,20 +59,20 @@ pub enum Merge {
 /// The rows of one event, but for what only the store knows: account, receipt,
 /// conversation, raw data.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// One a row.
-    pub writes: Vec<Write>,
+    pub writes: Vec<Write<'a>>,
     /// Whose conversation it belongs to.
     pub thread: Thread,
 }
 
 /// One row of one table.
 #[derive(Debug)]
-pub struct Write {
+pub struct Write<'a> {
     /// The table.
     pub table: &'static Table,
-    /// Its columns by name.
-    pub row: Map<String, Value>,
+    /// Its columns by name; the event's `data` itself where they are the same.
+    pub row: Cow<'a, Map<String, Value>>,
     /// Whether the event is what the row is about, not a change to it (an edit,
     /// an unsend): only then its raw data are the row's.
     pub is_whole: bool,
@@ -121,14 +123,18 @@ impl Thread {
     }
 }
 
-impl Plan {
-    /// The data as it is, as the one row of `table`.
+impl<'a> Plan<'a> {
+    /// `row` as the one row of `table`.
     #[must_use]
-    pub fn one(table: &'static Table, row: &Map<String, Value>, thread: Thread) -> Self {
+    pub fn one(
+        table: &'static Table,
+        row: impl Into<Cow<'a, Map<String, Value>>>,
+        thread: Thread,
+    ) -> Self {
         Self {
             writes: vec![Write {
                 table,
-                row: row.clone(),
+                row: row.into(),
                 is_whole: true,
             }],
             thread,

@@ -1,6 +1,8 @@
 //! How a story fared, told once when it expires. Source: Graph API, "Webhooks
 //! Reference: instagram, `story_insights`". A value below five is sent as −1.
 
+use std::borrow::Cow;
+
 use entity::columns::columns_of;
 
 use super::{EventType, Plan, Table, Thread, row};
@@ -15,7 +17,7 @@ pub static TYPE: EventType = EventType {
     claims: |item| item.field.as_deref() == Some("story_insights"),
     understand: meaning,
     tables: &[&TABLE],
-    plan: |event| Plan::one(&TABLE, &event.data, Thread::None),
+    plan: |event| Plan::one(&TABLE, Cow::Borrowed(&event.data), Thread::None),
 };
 
 /// Story insights, a row a telling.

@@ -2,6 +2,8 @@
 //! the type `story_mention`. It is a mention and a message of its conversation,
 //! so it has a row in both tables; `data.message` is the second one.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::message::{self, thread};
@@ -65,7 +67,7 @@ pub fn event_id(mid: &str, sender: Option<&str>) -> String {
     identity::event_id(TYPE.name, &[Part::Lead(Some(mid)), Part::Next(sender)])
 }
 
-fn plan(event: &Event) -> Plan {
+fn plan(event: &Event) -> Plan<'_> {
     let mut mention = event.data.clone();
     let message: Map<String, Value> = match mention.remove(MESSAGE_KEY) {
         Some(Value::Object(message)) => message,
@@ -74,13 +76,13 @@ fn plan(event: &Event) -> Plan {
     let thread = thread(event, &message);
     let mut writes = vec![Write {
         table: &mention::TABLE,
-        row: mention::own_row(event, &mention),
+        row: Cow::Owned(mention::own_row(event, &mention)),
         is_whole: true,
     }];
     if !message.is_empty() {
         writes.push(Write {
             table: &message::TABLE,
-            row: message,
+            row: Cow::Owned(message),
             is_whole: true,
         });
     }

@@ -16,10 +16,10 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde_json::Value;
 
 use super::StoreError;
+use super::cells::Cells as _;
 use super::dialect::{Dialect, quoted};
 use super::statements::{
-    Row, insert_sql, json_array, key_list, key_of, merged, rounds, sides, unless_deleted, upsert,
-    used_columns,
+    Row, insert_sql, key_list, merged, rounds, sides, unless_deleted, upsert, used_columns,
 };
 use crate::instagram::Event;
 use crate::instagram::types::{Merge, Table};
@@ -88,10 +88,10 @@ async fn write_shared(
     overwrite(on, table, all.clone(), keep_unsent).await?;
     let mut tellings: HashMap<String, usize> = HashMap::new();
     for row in &all {
-        *tellings.entry(key_of(row, table.key)).or_default() += 1;
+        *tellings.entry(row.key(table.key)).or_default() += 1;
     }
     // Of events of one rank the rules decide, as they do when these come first.
-    all.retain(|row| tellings[&key_of(row, table.key)] > 1);
+    all.retain(|row| tellings[&row.key(table.key)] > 1);
     upsert(on, table, all, keep_unsent).await
 }
 
@@ -104,9 +104,14 @@ fn time_of(row: &Row) -> Option<String> {
 
 /// Whether its rows are known by the receipts of their events.
 pub(super) fn has_id_of_its_own(table: &Table) -> bool {
+    has_uuid(table, "id")
+}
+
+/// Whether the table has a column of UUIDs of that name.
+pub(super) fn has_uuid(table: &Table, name: &str) -> bool {
     (table.columns)()
         .iter()
-        .any(|column| column.name == "id" && column.kind == Kind::Uuid)
+        .any(|column| column.name == name && column.kind == Kind::Uuid)
 }
 
 /// Gives rows that are known by their receipts the key that they should have. One
@@ -135,7 +140,7 @@ async fn move_keys(on: &DatabaseTransaction, table: &Table, rows: &[Row]) -> Res
         same = same_key(table, "t", "r"),
     );
     for sql in [moved, gone] {
-        on.execute_raw(dialect.statement(&sql, json_array(rows, &columns)))
+        on.execute_raw(dialect.statement(&sql, rows, &columns)?)
             .await?;
     }
     Ok(())
@@ -174,7 +179,7 @@ async fn overwrite(
         for round in rounds(rows, table.key) {
             let columns = used_columns(&(table.columns)(), &round);
             let sql = overwrite_sql(dialect, table, &columns, keep_unsent);
-            on.execute_raw(dialect.statement(&sql, json_array(&round, &columns)))
+            on.execute_raw(dialect.statement(&sql, &round, &columns)?)
                 .await?;
         }
     }

@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::{Rewritten, named, same_key};
 use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{Table, by_name};
+use crate::store::cells::Cells as _;
 use crate::store::dialect::{Dialect, quoted};
 use crate::store::generic::TABLE;
-use crate::store::statements::{Row, ids, json_array, key_of, row};
+use crate::store::statements::{Row, ids, row};
 use crate::store::typed::rows_for;
 use crate::store::unassigned::with_text;
 use crate::store::unsent::PLACE;
@@ -41,7 +42,7 @@ pub(super) async fn lock(
         order = order.join(", "),
         lock = dialect.lock("NO KEY UPDATE", "t"),
     );
-    on.query_all_raw(dialect.statement(&sql, json_array(rows, &columns)))
+    on.query_all_raw(dialect.statement(&sql, rows, &columns)?)
         .await
         .map(|_| ())
 }
@@ -54,7 +55,7 @@ pub(super) async fn others(
     told: &[&Rewritten<'_>],
 ) -> Result<Vec<Row>, DbErr> {
     let own: HashSet<Uuid> = told.iter().map(|one| one.event.receipt_id).collect();
-    let keys: HashSet<String> = told.iter().map(|one| key_of(&one.row, table.key)).collect();
+    let keys: HashSet<String> = told.iter().map(|one| one.row.key(table.key)).collect();
     let receipts = receipts_of(on, table, told).await?;
     let receipts: Vec<Uuid> = receipts.difference(&own).copied().collect();
     let mut rows = Vec::new();
@@ -69,7 +70,7 @@ pub(super) async fn others(
             };
             let event = kept.event();
             let theirs = rows_for(event_type, &event, account_id)
-                .filter(|(of, row)| of.name == table.name && keys.contains(&key_of(row, of.key)));
+                .filter(|(of, row)| of.name == table.name && keys.contains(&row.key(of.key)));
             rows.extend(theirs.map(|(_, row)| row));
         }
     }
@@ -112,7 +113,7 @@ async fn receipts_of(
         })
         .collect();
     let found = on
-        .query_all_raw(dialect.statement(&sql, json_array(&places, &PLACE)))
+        .query_all_raw(dialect.statement(&sql, &places, &PLACE)?)
         .await?;
     ids(&found)
 }

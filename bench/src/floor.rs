@@ -1,0 +1,46 @@
+//! The floor of accepting: the same HTTP server, with the signature and the grammar checked, and nothing kept.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use igstream::instagram::delivery::check_grammar;
+use igstream::instagram::signature::{AppSecrets, SIGNATURE_HEADER};
+use igstream::listen::{self, Bounds};
+use igstream::receiver::PATH;
+use tokio::net::TcpListener;
+
+use crate::servers::SECRET;
+
+/// Answers at `address` until the process ends.
+pub async fn serve(address: SocketAddr) -> Result<()> {
+    let secrets = Arc::new(AppSecrets::new([SECRET]));
+    let routes = Router::new().route(PATH, post(deliver)).with_state(secrets);
+    let bounds = Bounds {
+        connections: 1000,
+        finish_within: Duration::from_secs(1),
+    };
+    let listener = TcpListener::bind(address).await?;
+    Ok(listen::serve(listener, routes, bounds, std::future::pending()).await?)
+}
+
+async fn deliver(
+    State(secrets): State<Arc<AppSecrets>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
+    let signature = headers.get(SIGNATURE_HEADER).map(|value| value.as_bytes());
+    if secrets.verify(signature, &body).is_err() {
+        return (StatusCode::UNAUTHORIZED, "");
+    }
+    match check_grammar(&body) {
+        Ok(()) => (StatusCode::OK, "EVENT_RECEIVED"),
+        Err(_) => (StatusCode::BAD_REQUEST, ""),
+    }
+}
