@@ -68,7 +68,7 @@ impl Problem {
 
     /// A value that is not allowed.
     pub(super) fn wrong_value(key: &Key, value: &Value, origin: &str) -> Self {
-        let name = key.name;
+        let name = &*key.name;
         let given = match shown(key, value) {
             Some(value) => format!("{name} = {value} ({origin})"),
             None => format!("{name} ({origin}; value not shown)"),

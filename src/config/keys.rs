@@ -1,12 +1,18 @@
 //! Every key of the configuration: whether its value may be shown, and what is allowed.
 //!
-//! The defaults and the meaning of each stand in `config/default.toml`; a test keeps both lists alike.
+//! The defaults and the meaning of each stand in `config/default.toml`; a test keeps both lists alike. Each event
+//! type has a key of its own, so that a new type needs no line here.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use crate::instagram::types;
 
 /// One key of the configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Key {
     /// Section and name, as in `server.bind`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether its value must never be shown.
     pub secret: bool,
     /// What is allowed, to follow "it must be".
@@ -24,7 +30,7 @@ const DAYS: &str = "a whole number of days from 0 (0 keeps for ever) to 36500";
 
 const fn key(name: &'static str, allowed: &'static str) -> Key {
     Key {
-        name,
+        name: Cow::Borrowed(name),
         secret: false,
         allowed,
     }
@@ -32,14 +38,14 @@ const fn key(name: &'static str, allowed: &'static str) -> Key {
 
 const fn secret(name: &'static str, allowed: &'static str) -> Key {
     Key {
-        name,
+        name: Cow::Borrowed(name),
         secret: true,
         allowed,
     }
 }
 
-/// All keys, in the order of `config/default.toml`.
-pub(super) const KEYS: &[Key] = &[
+/// The keys that do not depend on the event types, in the order of `config/default.toml`.
+pub(super) const PLAIN: &[Key] = &[
     key("server.bind", ADDRESS),
     key(
         "server.body_limit_bytes",
@@ -106,6 +112,7 @@ pub(super) const KEYS: &[Key] = &[
         "one or more whole numbers of seconds from 0 to 86400, such as 2,4",
     ),
     key("handlers.batch_size", "a whole number from 1 to 1000"),
+    key("handlers.at_once", "a whole number from 1 to 100"),
     key("stream.replicas", "a whole number from 1 to 5"),
     key("stream.keep_days", "a whole number of days from 1 to 36500"),
     key("stream.max_bytes", "a whole number of bytes from 1048576"),
@@ -128,6 +135,21 @@ pub(super) const KEYS: &[Key] = &[
         "a level (error, warn, info, debug, trace) or directives such as info,igstream=debug",
     ),
 ];
+
+/// All keys.
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let priorities = types::with_unknown().map(|event_type| Key {
+        name: Cow::Owned(priority_of(event_type.name)),
+        secret: false,
+        allowed: "a whole number from 1 (first) to 10 (last)",
+    });
+    PLAIN.iter().cloned().chain(priorities).collect()
+});
+
+/// The key that says who goes first.
+pub(super) fn priority_of(event_type: &str) -> String {
+    format!("handlers.priority.{event_type}")
+}
 
 /// What the environment calls a variable of ours begins with.
 pub(super) const PREFIX: &str = "IGSTREAM__";

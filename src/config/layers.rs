@@ -11,6 +11,7 @@ use figment::{Metadata, Profile, Provider};
 
 use super::error::Problem;
 use super::keys;
+use crate::instagram::types;
 
 /// `config/default.toml`: every key with its default.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -60,14 +61,22 @@ impl Provider for Layer {
 }
 
 impl Layer {
-    /// The built-in defaults, which are the shape of all other layers.
+    /// The built-in defaults, which are the shape of all other layers. A type that the file does not name has a key
+    /// all the same, with the type's own priority.
     pub(super) fn built_in() -> Result<Self, Problem> {
         let values = parse_toml(DEFAULTS)
             .map_err(|what| Problem::new(BUILT_IN, format!("{BUILT_IN}s: {what}")))?;
-        Ok(Self {
+        let mut layer = Self {
             origin: Origin::BuiltIn,
             values,
-        })
+        };
+        for event_type in types::with_unknown() {
+            let key = keys::priority_of(event_type.name);
+            if layer.get(&key).is_none() {
+                layer.set(&key, Value::from(event_type.priority));
+            }
+        }
+        Ok(layer)
     }
 
     /// What `--demo` changes in the defaults.
@@ -110,15 +119,15 @@ impl Layer {
             }
             let Some(key) = keys::KEYS
                 .iter()
-                .find(|key| keys::variable(key.name) == name)
+                .find(|key| keys::variable(&key.name) == name)
             else {
                 problems.push(unknown_variable(&name));
                 continue;
             };
             match text.into_string() {
-                Ok(text) => layer.set(key.name, shaped(text, defaults.get(key.name))),
+                Ok(text) => layer.set(&key.name, shaped(text, defaults.get(&key.name))),
                 Err(_) => problems.push(Problem::new(
-                    key.name,
+                    &*key.name,
                     format!("{}: environment variable {name} is not UTF-8", key.name),
                 )),
             }
@@ -138,8 +147,9 @@ impl Layer {
 
     /// The value of a key in this layer.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
-        let (section, name) = key.split_once('.')?;
-        self.values.get(section)?.as_dict()?.get(name)
+        let mut names = key.split('.');
+        let first = self.values.get(names.next()?);
+        names.try_fold(first?, |section, name| section.as_dict()?.get(name))
     }
 
     fn set(&mut self, key: &str, value: Value) {
@@ -149,33 +159,43 @@ impl Layer {
     /// Takes the values of a file over, as far as there are keys of their names.
     fn take(&mut self, values: Dict, defaults: &Self, problems: &mut Vec<Problem>) {
         for (section, value) in values {
-            if !defaults.values.contains_key(&section) {
+            if defaults.values.contains_key(&section) {
+                self.take_value(&section, value, defaults, problems);
+            } else {
                 problems.push(self.unknown(&section, &section_names(defaults)));
-                continue;
             }
-            let Some(entries) = value.into_dict() else {
+        }
+    }
+
+    /// Takes the value of a key, or all that a section holds.
+    fn take_value(
+        &mut self,
+        name: &str,
+        value: Value,
+        defaults: &Self,
+        problems: &mut Vec<Problem>,
+    ) {
+        match (defaults.get(name), value) {
+            (None, _) => {
+                let known: Vec<String> = keys::KEYS
+                    .iter()
+                    .map(|known| known.name.to_string())
+                    .collect();
+                problems.push(self.unknown(name, &known));
+            }
+            (Some(Value::Dict(..)), Value::Dict(_, entries)) => {
+                for (entry, value) in entries {
+                    self.take_value(&format!("{name}.{entry}"), value, defaults, problems);
+                }
+            }
+            (Some(Value::Dict(..)), _) => {
                 let origin = self.origin.of(&[]);
-                problems.push(Problem::new(&section, format!("{section} ({origin}) is not a key but a section; write [{section}] and its keys below")));
-                continue;
-            };
-            for (name, value) in entries {
-                let key = format!("{section}.{name}");
-                let Some(shape) = defaults.get(&key) else {
-                    let names: Vec<String> = keys::KEYS
-                        .iter()
-                        .map(|known| known.name.to_owned())
-                        .collect();
-                    problems.push(self.unknown(&key, &names));
-                    continue;
-                };
-                let value = match value {
-                    Value::String(_, text) if shape.as_array().is_some() => {
-                        shaped(text, Some(shape))
-                    }
-                    other => other,
-                };
-                self.set(&key, value);
+                problems.push(Problem::new(name, format!("{name} ({origin}) is not a key but a section; write [{name}] and its keys below")));
             }
+            (Some(shape @ Value::Array(..)), Value::String(_, text)) => {
+                self.set(name, shaped(text, Some(shape)));
+            }
+            (Some(_), value) => self.set(name, value),
         }
     }
 
@@ -191,16 +211,17 @@ impl Layer {
     }
 }
 
-/// Puts a value under its section and name.
+/// Puts a value under its section, which may be in another one, and its name.
 pub(super) fn set(values: &mut Dict, key: &str, value: Value) {
     let Some((section, name)) = key.split_once('.') else {
+        values.insert(key.to_owned(), value);
         return;
     };
     let section = values
         .entry(section.to_owned())
         .or_insert_with(|| Value::from(Dict::new()));
     if let Value::Dict(_, entries) = section {
-        entries.insert(name.to_owned(), value);
+        set(entries, name, value);
     }
 }
 
@@ -211,7 +232,7 @@ fn section_names(defaults: &Layer) -> Vec<String> {
 fn unknown_variable(name: &str) -> Problem {
     let hint = hint(keys::nearest(
         name,
-        keys::KEYS.iter().map(|key| keys::variable(key.name)),
+        keys::KEYS.iter().map(|key| keys::variable(&key.name)),
     ));
     Problem::new(
         name,

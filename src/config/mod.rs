@@ -192,13 +192,7 @@ fn extract(merged: &Figment, defaults: &Layer, problems: &mut Vec<Problem>) -> O
             Ok(config) => return Some(config),
             Err(error) => error,
         };
-        let name = error
-            .path
-            .iter()
-            .take(2)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(".");
+        let name = key_at(&error.path);
         let (Some(key), Some(default)) = (keys::find(&name), defaults.get(&name)) else {
             problems.push(Problem::new(
                 &name,
@@ -212,6 +206,15 @@ fn extract(merged: &Figment, defaults: &Layer, problems: &mut Vec<Problem>) -> O
         layers::set(&mut values, &name, default.clone());
     }
     None
+}
+
+/// The key whose value, or a part of it, lies at this path.
+fn key_at(path: &[String]) -> String {
+    let parts = 1..=path.len();
+    let mut names = parts.map(|parts| path[..parts].join("."));
+    names
+        .find(|name| keys::find(name).is_some())
+        .unwrap_or_else(|| path.join("."))
 }
 
 /// The merged values without the keys that only name the file of a secret.

@@ -16,7 +16,7 @@ pub(super) const SUFFIX: &str = "_file";
 pub(super) fn layers(merged: &Figment, problems: &mut Vec<Problem>) -> Vec<Layer> {
     let mut layers = Vec::new();
     for key in keys::KEYS.iter().filter(|key| key.secret) {
-        match layer(merged, key.name) {
+        match layer(merged, &key.name) {
             Ok(layer) => layers.extend(layer),
             Err(problem) => problems.push(problem),
         }

@@ -1,5 +1,6 @@
 //! The sections of the configuration as plain values, checked when they were read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -215,6 +216,12 @@ pub struct Handlers {
     /// Events in one transaction at most, 1 to 1000.
     #[serde(deserialize_with = "values::within::<_, _, 1, 1000>")]
     pub batch_size: usize,
+    /// Batches that are stored at the same time at most, 1 to 100.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 100>")]
+    pub at_once: usize,
+    /// Who goes first, of every event type: 1 to 10, lower is sooner.
+    #[serde(deserialize_with = "values::priorities")]
+    pub priority: BTreeMap<String, u8>,
 }
 
 impl Handlers {

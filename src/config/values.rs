@@ -2,6 +2,7 @@
 //!
 //! What they say when they refuse is not shown (a value may be a secret); `keys` says what is allowed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -51,6 +52,19 @@ pub(super) fn backoff<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Durati
         .into_iter()
         .map(|number| whole(number, 0, DAY).map(Duration::from_secs))
         .collect()
+}
+
+/// A priority from 1 to 10 for each name.
+pub(super) fn priorities<'de, D: Deserializer<'de>>(
+    source: D,
+) -> Result<BTreeMap<String, u8>, D::Error> {
+    #[derive(Deserialize)]
+    struct Priority(#[serde(deserialize_with = "within::<_, _, 1, 10>")] u8);
+    let priorities = BTreeMap::<String, Priority>::deserialize(source)?;
+    let plain = priorities.into_iter();
+    Ok(plain
+        .map(|(name, Priority(priority))| (name, priority))
+        .collect())
 }
 
 /// One of a closed list of words. (By itself a unit variant would also be taken by its number.)

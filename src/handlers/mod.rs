@@ -5,8 +5,10 @@
 mod announcements;
 mod counts;
 mod intake;
+mod precedence;
 mod storing;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::iter::repeat;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -29,6 +31,7 @@ use crate::supervisor::{Board, Child, Turn, Worker, worker};
 use announcements::Announcements;
 use counts::Counts;
 pub use intake::{Batch, Intake, Unsettled, tell};
+pub use precedence::Precedence;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -42,6 +45,17 @@ pub struct HandlerSettings {
     pub backoff: Vec<Duration>,
     /// How many events a batch holds at most.
     pub batch_size: usize,
+    /// How many batches are stored at the same time.
+    pub at_once: usize,
+    /// Who goes first, by type: 1 to 10, lower is sooner.
+    pub priority: BTreeMap<String, u8>,
+}
+
+impl HandlerSettings {
+    fn priority_of(&self, event_type: &EventType) -> u8 {
+        let given = self.priority.get(event_type.name);
+        given.copied().unwrap_or(event_type.priority)
+    }
 }
 
 /// What every handler works with.
@@ -53,6 +67,8 @@ pub struct Tools {
     pub store: Store,
     /// Where a pause is shown.
     pub board: Board,
+    /// The places at the database.
+    pub precedence: Precedence,
     /// What `handlers.*` says.
     pub settings: HandlerSettings,
     /// Set when the service stops: nobody waits for the world any more.
@@ -65,6 +81,7 @@ pub fn child(event_type: &'static EventType, intake: &Intake, tools: &Tools) -> 
     let (intake, tools) = (intake.clone(), tools.clone());
     worker(event_type.name, move || Handler {
         event_type,
+        priority: tools.settings.priority_of(event_type),
         intake: intake.clone(),
         tools: tools.clone(),
         pause: FIRST_PAUSE,
@@ -74,6 +91,7 @@ pub fn child(event_type: &'static EventType, intake: &Intake, tools: &Tools) -> 
 
 struct Handler {
     event_type: &'static EventType,
+    priority: u8,
     intake: Intake,
     tools: Tools,
     pause: Duration,
@@ -100,7 +118,8 @@ impl Worker for Handler {
             // Nothing can be taken, and finding that out takes seconds.
             return Ok(Turn::Done);
         }
-        let size = self.tools.settings.batch_size;
+        let most = self.tools.settings.batch_size;
+        let size = self.tools.precedence.batch(self.priority, most);
         let finished = match self.intake.take(size).await {
             Ok(batch) if batch.events.is_empty() => {
                 self.well();
@@ -209,10 +228,15 @@ impl Handler {
             () = self.tools.stopping.cancelled() => return Err(Unfinished::Stopping),
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.keep(messages).await;
+        Ok(())
+    }
+
+    /// Tells the server that the messages are worked on.
+    async fn keep(&self, messages: &[Unsettled]) {
         if self.tools.connection.is_connected() {
             tell(messages, repeat(AckKind::Progress)).await;
         }
-        Ok(())
     }
 
     fn well(&mut self) {

@@ -1,12 +1,15 @@
 //! A batch and the database: whose error it is when it is not taken, and what
 //! becomes of the events then.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::intake::UNSUSPECTED_DELIVERIES;
+use super::precedence::Place;
 use super::{Batch, Handler, Unfinished, Unsettled};
 use crate::store::error::Blame;
 use crate::store::{Incoming, Occasion, Outcome, StoreError};
@@ -16,13 +19,32 @@ use crate::store::{Incoming, Occasion, Outcome, StoreError};
 /// the other side is gone.
 const STORED_WITHIN: Duration = Duration::from_mins(1);
 
+/// How long a batch keeps its place at the database. One that takes longer hangs more likely than it works, at a
+/// lock for example: it goes on, but keeps no other type from the database.
+const PLACE_KEPT_FOR: Duration = Duration::from_secs(5);
+
+/// How often the server is told that messages are worked on while they wait for a place: well within the
+/// consumer's acknowledgement wait.
+const KEPT_EVERY: Duration = Duration::from_secs(10);
+
 /// How often in a row an error that may be an event's is taken for the world's:
 /// with the pauses between, about ten seconds.
 pub(super) const PATIENCE: u32 = 8;
 
 /// What was stored after all is found stored the next time: a receipt has one row.
-async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(STORED_WITHIN, work)
+async fn in_time<T>(
+    place: Option<Place>,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let mut work = pin!(work);
+    let work = async {
+        if let Ok(done) = timeout(PLACE_KEPT_FOR, &mut work).await {
+            return done;
+        }
+        drop(place);
+        work.await
+    };
+    timeout(STORED_WITHIN, work)
         .await
         .unwrap_or(Err(StoreError::TooLate(STORED_WITHIN)))
 }
@@ -44,7 +66,8 @@ impl Handler {
                 // It is stored: no attempt of it is counted in its row.
                 return Ok(self.replay_given_up(event, &batch.messages));
             }
-            match in_time(self.tools.store.begin_attempt(event, most)).await {
+            let begun = self.tools.store.begin_attempt(event, most);
+            match self.in_turn(&batch.messages, begun).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) if error.blame() == Blame::World => {
                     self.rest(&error, &batch.messages).await?;
@@ -78,7 +101,7 @@ impl Handler {
         Box::pin(async move {
             let mut unclear = 0;
             loop {
-                let error = match in_time(self.attempt(events)).await {
+                let error = match self.in_turn(messages, self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
@@ -87,7 +110,9 @@ impl Handler {
                 let is_worlds = match blame {
                     Blame::World => true,
                     Blame::Event => false,
-                    Blame::Unclear => unclear < patience || !self.database_is_well(events).await,
+                    Blame::Unclear => {
+                        unclear < patience || !self.database_is_well(events, messages).await
+                    }
                 };
                 match events {
                     _ if is_worlds => self.rest(&error, messages).await?,
@@ -104,12 +129,37 @@ impl Handler {
         })
     }
 
-    async fn database_is_well(&self, events: &[Incoming]) -> bool {
-        let probed = in_time(self.tools.store.probe(self.event_type, events)).await;
+    async fn database_is_well(&self, events: &[Incoming], messages: &[Unsettled]) -> bool {
+        let probe = self.tools.store.probe(self.event_type, events);
+        let probed = self.in_turn(messages, probe).await;
         if let Err(error) = &probed {
             debug!(event_type = self.event_type.name, %error, "the database is not well");
         }
         probed.is_ok()
+    }
+
+    /// Does what the database has to do, when it is this handler's turn.
+    async fn in_turn<T>(
+        &self,
+        messages: &[Unsettled],
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let place = self.place(messages).await;
+        in_time(place, work).await
+    }
+
+    /// A place at the database; the messages are kept meanwhile. While the service stops nobody comes any more,
+    /// and nobody has to wait.
+    async fn place(&self, messages: &[Unsettled]) -> Option<Place> {
+        let mut place = pin!(self.tools.precedence.place(self.priority));
+        loop {
+            tokio::select! {
+                biased;
+                place = &mut place => return Some(place),
+                () = self.tools.stopping.cancelled() => return None,
+                () = sleep(KEPT_EVERY) => self.keep(messages).await,
+            }
+        }
     }
 
     async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
@@ -131,7 +181,8 @@ impl Handler {
         }
         let most = self.tools.settings.max_attempts;
         loop {
-            match in_time(self.tools.store.record_failure(event, error, most)).await {
+            let recorded = self.tools.store.record_failure(event, error, most);
+            match self.in_turn(messages, recorded).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => self.rest(&error, messages).await?,
             }
@@ -144,10 +195,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::handlers::Precedence;
 
     #[tokio::test(start_paused = true)]
     async fn a_database_that_never_answers_is_not_waited_for() {
-        let error = in_time::<()>(std::future::pending()).await.unwrap_err();
+        let never = std::future::pending::<Result<(), _>>();
+        let error = in_time(None, never).await.unwrap_err();
         assert!(matches!(error, StoreError::TooLate(_)), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_at_the_database_keeps_nobody_from_it() {
+        let precedence = Precedence::new(1);
+        let place = Some(precedence.place(9).await);
+        let never = std::future::pending::<Result<(), StoreError>>();
+        let mut hanging = pin!(in_time(place, never));
+        let next = tokio::select! {
+            _ = &mut hanging => None,
+            next = precedence.place(1) => Some(next),
+        };
+        assert!(next.is_some(), "it is had before the other is given up");
     }
 }

@@ -407,6 +407,8 @@ fn handler_settings(config: &Config) -> HandlerSettings {
         max_attempts: config.handlers.max_attempts,
         backoff: config.handlers.backoff.clone(),
         batch_size: config.handlers.batch_size,
+        at_once: config.handlers.at_once,
+        priority: config.handlers.priority.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::handlers::{self, HandlerSettings, Intake, Tools};
+use crate::handlers::{self, HandlerSettings, Intake, Precedence, Tools};
 use crate::instagram::{EventType, types};
 use crate::publisher;
 use crate::store::{self, Store, StoreOptions};
@@ -199,7 +199,13 @@ impl Builder {
     }
 
     fn start_handlers(&self, store: &Store, intakes: &[(&'static EventType, Intake)]) {
+        let at_once = if store.has_one_writer() {
+            1
+        } else {
+            self.plan.handlers.at_once
+        };
         let tools = Tools {
+            precedence: Precedence::new(at_once),
             connection: self.plan.connection.clone(),
             store: store.clone(),
             board: self.plan.board.clone(),

@@ -115,6 +115,12 @@ impl Store {
         &self.database
     }
 
+    /// Whether only one batch can be written at a time, whatever there is of connections.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        self.backend() == DbBackend::Sqlite
+    }
+
     /// The highest sequence of `INSTAGRAM_EVENTS` that a row was stored from. Asked
     /// type by type, as the index has it.
     pub async fn highest_sequence(&self) -> Result<u64, StoreError> {
@@ -141,7 +147,7 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<Writing<'_>, DbErr> {
-        let is_sqlite = self.backend() == DbBackend::Sqlite;
+        let is_sqlite = self.has_one_writer();
         let turn = if is_sqlite {
             Some(self.sqlite_writer.lock().await)
         } else {

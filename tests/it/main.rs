@@ -28,6 +28,7 @@ mod migrations;
 mod nats_kept;
 mod nats_stalls;
 mod poison;
+mod precedence;
 mod purger;
 mod replay;
 mod replay_deliveries;

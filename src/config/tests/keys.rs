@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use super::{Files, from_environment, from_file};
 use crate::config::layers::DEFAULTS;
 use crate::config::{Config, ConfigError, Problem, keys};
+use crate::instagram::types;
+
+type Wrong = (&'static str, &'static str, Option<&'static str>);
 
 /// What is wrong for a key: as TOML in a file, and as a variable where not every text is right.
-const WRONG: &[(&str, &str, Option<&str>)] = &[
+const WRONG: &[Wrong] = &[
     ("server.bind", "\"localhost\"", Some("8080")),
     ("server.body_limit_bytes", "0", Some("4 MiB")),
     ("server.accept_timeout", "4", Some("2h")),
@@ -71,6 +74,7 @@ const WRONG: &[(&str, &str, Option<&str>)] = &[
     ("handlers.max_attempts", "0", Some("0")),
     ("handlers.backoff_seconds", "[]", Some("2,soon")),
     ("handlers.batch_size", "1001", Some("0")),
+    ("handlers.at_once", "0", Some("101")),
     ("stream.replicas", "6", Some("0")),
     ("stream.keep_days", "0", Some("week")),
     ("stream.max_bytes", "1.5", Some("10 GiB")),
@@ -84,6 +88,17 @@ const WRONG: &[(&str, &str, Option<&str>)] = &[
     ("log.format", "\"xml\"", Some("XML")),
     ("log.level", "\"inf\"", Some("info,igstream=loud")),
 ];
+
+/// The same for every key.
+fn all_wrong() -> impl Iterator<Item = Wrong> {
+    let priorities = keys::KEYS.iter().filter(|key| is_priority(&key.name));
+    let wrong = priorities.map(|key| (&*key.name, "0", Some("11")));
+    WRONG.iter().copied().chain(wrong)
+}
+
+fn is_priority(key: &str) -> bool {
+    key.starts_with("handlers.priority.")
+}
 
 /// The keys of `default.toml` in its order, and of each whether a comment stands above it.
 fn keys_of_defaults() -> Vec<(String, bool)> {
@@ -117,9 +132,13 @@ fn assert_refused(outcome: Result<Config, ConfigError>, key: &str, origin: &str)
 #[test]
 fn every_key_has_a_default_a_comment_a_rule_and_a_wrong_value() {
     let defaults = keys_of_defaults();
-    let names: Vec<&str> = defaults.iter().map(|(name, _)| name.as_str()).collect();
-    let ruled: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
-    assert_eq!(names, ruled, "default.toml and KEYS");
+    let names = defaults.iter().map(|(name, _)| name.as_str());
+    let (priorities, names): (Vec<&str>, Vec<&str>) = names.partition(|name| is_priority(name));
+    let ruled: Vec<&str> = keys::PLAIN.iter().map(|key| &*key.name).collect();
+    assert_eq!(names, ruled, "default.toml and PLAIN");
+    let keys: BTreeSet<&str> = keys::KEYS.iter().map(|key| &*key.name).collect();
+    let all = names.iter().chain(&priorities).copied().collect();
+    assert_eq!(keys, all, "KEYS and default.toml");
     let tested: Vec<&str> = WRONG.iter().map(|(name, ..)| *name).collect();
     assert_eq!(
         names, tested,
@@ -143,12 +162,12 @@ fn the_documentation_lists_every_key_with_its_default() {
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
         .map(|(key, _)| key)
         .collect();
-    let known: BTreeSet<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+    let known: BTreeSet<&str> = keys::KEYS.iter().map(|key| &*key.name).collect();
     assert_eq!(documented, known);
-    let defaults = DEFAULTS.parse::<toml::Table>().unwrap();
-    for key in keys::KEYS {
-        let (section, name) = key.name.split_once('.').unwrap();
-        let default = match defaults[section][name].to_string() {
+    let defaults = toml::Value::Table(DEFAULTS.parse().unwrap());
+    for key in keys::KEYS.iter() {
+        let default = key.name.split('.').fold(&defaults, |at, name| &at[name]);
+        let default = match default.to_string() {
             empty if empty == "\"\"" || empty == "[]" => String::new(),
             value => format!("`{value}`"),
         };
@@ -165,8 +184,8 @@ fn the_documentation_lists_every_key_with_its_default() {
 
 #[test]
 fn a_wrong_value_in_a_file_is_refused() {
-    for (key, wrong, _) in WRONG {
-        let (section, name) = key.split_once('.').unwrap();
+    for (key, wrong, _) in all_wrong() {
+        let (section, name) = key.rsplit_once('.').unwrap();
         assert_refused(
             from_file(&format!("[{section}]\n{name} = {wrong}\n")),
             key,
@@ -177,12 +196,58 @@ fn a_wrong_value_in_a_file_is_refused() {
 
 #[test]
 fn a_wrong_value_in_the_environment_is_refused() {
-    for (key, _, wrong) in WRONG {
+    for (key, _, wrong) in all_wrong() {
         let variable = keys::variable(key);
         if let Some(wrong) = wrong {
             assert_refused(from_environment(&[(&variable, wrong)]), key, &variable);
         }
     }
+}
+
+/// A type has its priority where it has all else; the file only shows it.
+#[test]
+fn the_defaults_show_the_priority_that_each_type_has() {
+    let defaults = toml::Value::Table(DEFAULTS.parse().unwrap());
+    let shown = defaults["handlers"]["priority"].as_table().unwrap();
+    let own = types::with_unknown().map(|of| (of.name.to_owned(), of.priority.into()));
+    assert_eq!(*shown, own.collect());
+    assert!(types::with_unknown().all(|of| (1..=10).contains(&of.priority)));
+}
+
+#[test]
+fn a_priority_of_no_type_is_refused() {
+    for (text, told) in [
+        (
+            "[handlers.priority]\nmesage = 1",
+            "handlers.priority.mesage (file igstream.toml) is not a key of the configuration; did you mean handlers.priority.message?",
+        ),
+        (
+            "[handlers]\npriority = 1",
+            "handlers.priority (file igstream.toml) is not a key but a section; write [handlers.priority] and its keys below",
+        ),
+        (
+            "[handlers.priority.message]\nlow = 1",
+            "handlers.priority.message (file igstream.toml; value not shown) is not allowed; it must be a whole number from 1 (first) to 10 (last)",
+        ),
+        (
+            "[handlers.priority]\nmessage = 11",
+            "handlers.priority.message = 11 (file igstream.toml) is not allowed; it must be a whole number from 1 (first) to 10 (last)",
+        ),
+    ] {
+        let files = Files::new();
+        let file = files.write("igstream.toml", text);
+        let error = Config::load_with(Some(&file), false, super::NO_ENVIRONMENT).unwrap_err();
+        let error = error.to_string();
+        let error = error.replace(file.to_str().unwrap(), "igstream.toml");
+        assert_eq!(error, format!("configuration: {told}"));
+    }
+    let error = from_environment(&[("IGSTREAM__HANDLERS__PRIORITY__SEEN", "1")]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("IGSTREAM__HANDLERS__PRIORITY__SEEN is not a key of the configuration"),
+        "{error}"
+    );
 }
 
 #[test]

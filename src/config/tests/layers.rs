@@ -100,6 +100,23 @@ fn later_layers_win() {
 }
 
 #[test]
+fn layers_say_who_goes_first_type_by_type() {
+    let files = Files::new();
+    let file = files.write(
+        "igstream.toml",
+        "[handlers]\nat_once = 4\n[handlers.priority]\nmessage = 2\nmention = 3\n",
+    );
+    let environment = [("IGSTREAM__HANDLERS__PRIORITY__MESSAGE", "3")];
+    let handlers = Config::load_with(Some(&file), false, environment)
+        .unwrap()
+        .handlers;
+    assert_eq!(handlers.at_once, 4);
+    assert_eq!(handlers.priority["message"], 3, "environment over file");
+    assert_eq!(handlers.priority["mention"], 3, "file over defaults");
+    assert_eq!(handlers.priority["messaging_seen"], 8, "default");
+}
+
+#[test]
 fn variables_keep_the_type_of_their_key() {
     let config = from_environment(&[
         ("IGSTREAM__INSTAGRAM__VERIFY_TOKEN", "0123"),

@@ -15,6 +15,7 @@ use crate::instagram::time;
 /// Comments.
 pub static TYPE: EventType = EventType {
     name: "comment",
+    priority: 2,
     claims: |item| item.field.as_deref() == Some("comments"),
     understand: |item| meaning(item, "comment", "comment", false),
     tables: &[&TABLE],

@@ -15,6 +15,7 @@ use crate::instagram::time;
 /// Mentions.
 pub static TYPE: EventType = EventType {
     name: "mention",
+    priority: 5,
     claims: |item| item.field.as_deref() == Some("mentions"),
     understand: meaning,
     tables: &[&TABLE],

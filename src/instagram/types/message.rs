@@ -19,6 +19,7 @@ use crate::instagram::time;
 /// Messages.
 pub static TYPE: EventType = EventType {
     name: "message",
+    priority: 1,
     claims: |item| {
         item.is_messaging("message", &["messages", "message_echoes"])
             || item.is_messaging("message_edit", &["message_edit"])

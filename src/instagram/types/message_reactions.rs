@@ -14,6 +14,7 @@ use crate::instagram::time;
 /// Reactions.
 pub static TYPE: EventType = EventType {
     name: "message_reactions",
+    priority: 5,
     claims: |item| item.is_messaging("reaction", &["message_reactions"]),
     understand: meaning,
     tables: &[&TABLE],

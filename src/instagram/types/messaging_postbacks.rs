@@ -14,6 +14,7 @@ use crate::instagram::{json, time};
 /// Postbacks.
 pub static TYPE: EventType = EventType {
     name: "messaging_postbacks",
+    priority: 1,
     claims: |item| item.is_messaging("postback", &["messaging_postbacks"]),
     understand: meaning,
     tables: &[&TABLE],

@@ -14,6 +14,7 @@ use crate::instagram::time;
 /// Read receipts.
 pub static TYPE: EventType = EventType {
     name: "messaging_seen",
+    priority: 8,
     claims: |item| item.is_messaging("read", &["messaging_seen"]),
     understand: meaning,
     tables: &[&TABLE],

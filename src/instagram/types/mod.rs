@@ -22,6 +22,9 @@ pub const SEEN: &str = messaging_seen::TABLE_NAME;
 pub struct EventType {
     /// As in subjects, columns and labels.
     pub name: &'static str,
+    /// Who goes first when there is more to store than the database can take:
+    /// 1 to 10, lower is sooner, as `handlers.priority` says nothing else of it.
+    pub priority: u8,
     /// Whether an item says that it is of this type. The first that claims it
     /// has it.
     pub claims: fn(&Item) -> bool,

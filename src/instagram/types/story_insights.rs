@@ -14,6 +14,7 @@ use crate::instagram::time;
 /// Story insights.
 pub static TYPE: EventType = EventType {
     name: "story_insights",
+    priority: 9,
     claims: |item| item.field.as_deref() == Some("story_insights"),
     understand: meaning,
     tables: &[&TABLE],

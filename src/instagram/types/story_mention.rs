@@ -16,6 +16,7 @@ use crate::instagram::time;
 /// Story mentions.
 pub static TYPE: EventType = EventType {
     name: "story_mention",
+    priority: 3,
     claims: |item| {
         let attachments = item
             .at(&["message", "attachments"])

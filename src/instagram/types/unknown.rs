@@ -12,6 +12,7 @@ use crate::instagram::item::Item;
 /// left.
 pub static UNKNOWN: EventType = EventType {
     name: event::UNKNOWN,
+    priority: 9,
     claims: |_| false,
     understand: |item| Ok(meaning(item, None)),
     tables: &[],
