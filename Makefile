@@ -41,7 +41,7 @@ check-docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 check-scripts:
-	bash -n scripts/fetch-tools scripts/lib.sh .ci/run
+	bash -n scripts/fetch-tools scripts/fetch-usual-design scripts/lib.sh .ci/run
 	python3 -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' \
 		scripts/*.py scripts/with-postgres scripts/fuzz-seeds tests/*.py
 
