@@ -14,7 +14,7 @@ use igstream::stream::names::{DELIVERIES_SUBJECT, EVENTS, MESSAGE_ID};
 use uuid::Uuid;
 
 /// How often a counter is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Nothing that is measured takes longer.
 const PATIENCE: Duration = Duration::from_mins(20);
 

@@ -2,7 +2,6 @@
 //! Written down in a stream, durably, before it is tried: the publisher has no
 //! database, and what is in memory ends with the process.
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,8 @@ use uuid::Uuid;
 
 use crate::stream::Connection;
 use crate::stream::bulk::{PublishError, publish_one};
-use crate::stream::message::Outgoing;
-use crate::stream::names::{ATTEMPTS, MESSAGE_ID, attempts_subject};
+use crate::stream::message::{Headers, Outgoing};
+use crate::stream::names::{ATTEMPTS, attempts_subject};
 
 /// So often a delivery is tried alone.
 pub(super) const MOST: u32 = 3;
@@ -49,11 +48,9 @@ pub(super) async fn begin(
     };
     let body = serde_json::to_vec(&attempts)
         .map_err(|error| AttemptsError::Unreadable(error.to_string()))?;
-    let mut headers = HeaderMap::new();
-    headers.insert(MESSAGE_ID, Uuid::now_v7().to_string());
     let message = Outgoing {
         subject: attempts_subject(delivery_id),
-        headers,
+        headers: Headers::of_message(Uuid::now_v7().to_string()),
         body: Bytes::from(body),
     };
     publish_one(connection, &message).await?;

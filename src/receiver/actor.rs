@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -23,8 +22,8 @@ use crate::instagram::Verified;
 use crate::journal;
 use crate::stream::Connection;
 use crate::stream::bulk::{PublishError, publish_one};
-use crate::stream::message::Outgoing;
-use crate::stream::names::{DELIVERIES_SUBJECT, MESSAGE_ID};
+use crate::stream::message::{Headers, Outgoing};
+use crate::stream::names::DELIVERIES_SUBJECT;
 use crate::supervisor::{Board, Child};
 
 /// The actor's name.
@@ -290,11 +289,9 @@ async fn takes_messages(connection: &Connection) -> bool {
 /// message is ever taken for it.
 fn pack(frame: &[Waiting]) -> Result<Outgoing, journal::JournalError> {
     let body: Bytes = journal::pack(frame.iter().map(|waiting| waiting.delivery.delivery()))?;
-    let mut headers = HeaderMap::new();
-    headers.insert(MESSAGE_ID, Uuid::now_v7().to_string());
     Ok(Outgoing {
         subject: DELIVERIES_SUBJECT.to_owned(),
-        headers,
+        headers: Headers::of_message(Uuid::now_v7().to_string()),
         body,
     })
 }

@@ -10,12 +10,11 @@ use entity::client_account::{Column, Entity, Model};
 use entity::columns::columns_of;
 use entity::webhook_subscription;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::erased::Tombstones;
 use super::statements::{Row, insert_new, row, upsert};
 use super::{Store, StoreError};
@@ -195,7 +194,7 @@ fn new_account(ig_account_id: &str) -> Row {
 
 /// Adds to the counter of each account, in one order for all.
 pub(super) async fn count_events(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     counts: &HashMap<Uuid, (u64, DateTime<Utc>)>,
 ) -> Result<(), DbErr> {
     let counter = |(account_id, (count, last)): (&Uuid, &(u64, DateTime<Utc>))| {

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use entity::columns::Kind;
 use entity::webhook_event::status::{DEAD, RETRYING, STORED, UNASSIGNED};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::dialect::Dialect;
 use super::entry::{Entry, Known, State, unsettled};
 use super::generic::TABLE;
@@ -19,10 +20,7 @@ pub(super) const KNOWN: &str = "\"id\", \"status\", \"processing_attempts\", \"d
     \"last_processing_error\", \"instagram_account_id\"";
 
 /// Looks up what is there, and takes up again what waits.
-pub(super) async fn settle_known(
-    on: &DatabaseTransaction,
-    entries: &mut [Entry<'_>],
-) -> Result<(), DbErr> {
+pub(super) async fn settle_known(on: &Transaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
     if unsettled(entries).next().is_none() {
         return Ok(());
     }
@@ -49,7 +47,7 @@ fn settle_replays(entries: &mut [Entry<'_>]) {
 /// Rows of receipts that came before, locked in one order so that no other
 /// instance takes them up at the same time; their `stream_sequence` is raised to
 /// the later copy.
-async fn find_known(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
+async fn find_known(on: &Transaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
     let columns = [
         column("receipt", Kind::Uuid),
         column("sequence", Kind::Integer),
@@ -67,19 +65,14 @@ async fn find_known(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> Resu
     let rows: Vec<Row> = unsettled(entries)
         .map(|entry| row(json!({ "receipt": entry.event.receipt_id, "sequence": entry.sequence })))
         .collect();
-    let found = on
-        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
-        .await?;
+    let found = on.query_rows(&sql, &rows, &columns).await?;
     settle(entries, known_by_id(&found)?);
     Ok(())
 }
 
 /// A duplicate's row may have been made by another instance meanwhile. Only read:
 /// who has inserted duplicates must not wait for locks of the step before.
-pub(super) async fn read_others(
-    on: &DatabaseTransaction,
-    entries: &mut [Entry<'_>],
-) -> Result<(), DbErr> {
+pub(super) async fn read_others(on: &Transaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
     if unsettled(entries).next().is_none() {
         return Ok(());
     }
@@ -92,9 +85,7 @@ pub(super) async fn read_others(
     let rows: Vec<Row> = unsettled(entries)
         .map(|entry| row(json!({ "receipt": entry.event.receipt_id })))
         .collect();
-    let found = on
-        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
-        .await?;
+    let found = on.query_rows(&sql, &rows, &columns).await?;
     settle(entries, known_by_id(&found)?);
     Ok(())
 }
@@ -131,7 +122,7 @@ pub(super) fn read_known(found: &QueryResult) -> Result<Known, DbErr> {
 }
 
 /// Rows that were kept for want of an account, or are to be tried again.
-async fn take_up_again(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
+async fn take_up_again(on: &Transaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
     let columns = [
         column("receipt", Kind::Uuid),
         column("account", Kind::Uuid),
@@ -170,10 +161,7 @@ async fn take_up_again(on: &DatabaseTransaction, entries: &mut [Entry<'_>]) -> R
         unassigned = one_if(UNASSIGNED),
         dead = one_if(DEAD),
     );
-    let mut taken = known_by_id(
-        &on.query_all_raw(dialect.statement(&sql, &rows, &columns)?)
-            .await?,
-    )?;
+    let mut taken = known_by_id(&on.query_rows(&sql, &rows, &columns).await?)?;
     for entry in entries.iter_mut() {
         if let Some(known) = taken.remove(&entry.event.receipt_id) {
             take_up(entry, known);
@@ -206,10 +194,7 @@ fn take_up(entry: &mut Entry<'_>, now: Known) {
 }
 
 /// The duplicates of an event that waited for its account have waited with it.
-async fn adopt_duplicates(
-    on: &DatabaseTransaction,
-    entries: &mut [Entry<'_>],
-) -> Result<(), DbErr> {
+async fn adopt_duplicates(on: &Transaction, entries: &mut [Entry<'_>]) -> Result<(), DbErr> {
     let columns = [column("first", Kind::Uuid), column("account", Kind::Uuid)];
     let rows: Vec<Row> = entries
         .iter()
@@ -227,10 +212,7 @@ async fn adopt_duplicates(
         dialect.rows(&columns)
     );
     let mut adopted: HashMap<Uuid, u64> = HashMap::new();
-    for duplicate in on
-        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
-        .await?
-    {
+    for duplicate in on.query_rows(&sql, &rows, &columns).await? {
         *adopted
             .entry(duplicate.try_get("", "duplicate_of")?)
             .or_default() += 1;

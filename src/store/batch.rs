@@ -10,9 +10,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::entry::{Entry, Incoming, Occasion, Outcome, State, unsettled};
 use super::erased::Tombstones;
 use super::typed::Planned;
@@ -47,7 +48,7 @@ impl Store {
 
     async fn write(
         &self,
-        on: &DatabaseTransaction,
+        on: &Transaction,
         event_type: &EventType,
         entries: &mut Entries<'_>,
     ) -> Result<(), StoreError> {
@@ -64,7 +65,7 @@ impl Store {
 
     pub(super) async fn write_typed(
         &self,
-        on: &DatabaseTransaction,
+        on: &Transaction,
         event_type: &EventType,
         entries: &Entries<'_>,
         planned: Planned<'_>,
@@ -81,7 +82,7 @@ impl Store {
 /// duplicates. A second statement tells them apart, since one has one snapshot
 /// and cannot see who won.
 pub(super) async fn give_rows(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
@@ -122,7 +123,7 @@ impl<'a> Entries<'a> {
     }
 
     /// Whatever is known of a receipt: what was erased is not told as stored either.
-    async fn leave_out_erased(&mut self, on: &DatabaseTransaction) -> Result<(), DbErr> {
+    async fn leave_out_erased(&mut self, on: &Transaction) -> Result<(), DbErr> {
         let accounts = self
             .0
             .iter()
@@ -170,7 +171,7 @@ fn outcome(event_type: &EventType, entry: &Entry<'_>, occasion: Occasion) -> Out
 }
 
 /// Adds what the batch brought to the counters of its accounts.
-pub(super) async fn count(on: &DatabaseTransaction, entries: &[Entry<'_>]) -> Result<(), DbErr> {
+pub(super) async fn count(on: &Transaction, entries: &[Entry<'_>]) -> Result<(), DbErr> {
     let mut counts: HashMap<Uuid, (u64, DateTime<Utc>)> = HashMap::new();
     for entry in entries.iter().filter(|entry| entry.given > 0) {
         let Some(account_id) = entry.account_id else {

@@ -5,10 +5,7 @@
 //! parameters.
 
 use entity::columns::{Column, Kind};
-use sea_orm::{DbBackend, DbErr, Statement, Value};
-
-use super::cells::Cells;
-use super::parameters;
+use sea_orm::DbBackend;
 
 use crate::instagram::time::FIRST_MILLISECOND;
 
@@ -29,33 +26,6 @@ impl Dialect {
         }
     }
 
-    /// A statement whose parameters are `rows` with these columns.
-    pub(super) fn statement<R: Cells>(
-        self,
-        sql: &str,
-        rows: &[R],
-        columns: &[Column],
-    ) -> Result<Statement, DbErr> {
-        let backend = match self {
-            Self::Postgres => DbBackend::Postgres,
-            Self::Sqlite => DbBackend::Sqlite,
-        };
-        let parameters = self.parameters(rows, columns)?;
-        Ok(Statement::from_sql_and_values(backend, sql, parameters))
-    }
-
-    /// The parameters that hold `rows`.
-    pub(super) fn parameters<R: Cells>(
-        self,
-        rows: &[R],
-        columns: &[Column],
-    ) -> Result<Vec<Value>, DbErr> {
-        match self {
-            Self::Postgres => parameters::arrays(rows, columns),
-            Self::Sqlite => Ok(vec![parameters::document_of(rows, columns)]),
-        }
-    }
-
     /// A query that yields the rows of the parameters, which have these columns.
     pub(super) fn rows(self, columns: &[Column]) -> String {
         let list = |each: &dyn Fn((usize, &Column)) -> String| {
@@ -64,13 +34,12 @@ impl Dialect {
         };
         match self {
             Self::Postgres => format!(
-                "SELECT {values} FROM unnest({arrays}, CAST(${last} AS bigint[])) AS r({names}, \"nulls\")",
-                values = list(&|(nth, column)| postgres_value(nth, column)),
+                "SELECT {values} FROM unnest({arrays}) AS r({names})",
+                values = list(&|(_, column)| postgres_value(column)),
                 arrays = list(&|(nth, column)| {
                     format!("CAST(${} AS {}[])", nth + 1, postgres_type(column.kind))
                 }),
                 names = list(&|(_, column)| quoted(column.name)),
-                last = columns.len() + 1,
             ),
             Self::Sqlite => format!(
                 "SELECT {} FROM json_each($1) AS r",
@@ -170,15 +139,13 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
 
-/// What the parameter of the column holds, or NULL. A document comes as its text.
-fn postgres_value(nth: usize, column: &Column) -> String {
+/// A document comes as its text.
+fn postgres_value(column: &Column) -> String {
     let name = quoted(column.name);
-    let value = match column.kind {
-        Kind::Json => format!("CAST(r.{name} AS jsonb)"),
+    match column.kind {
+        Kind::Json => format!("CAST(r.{name} AS jsonb) AS {name}"),
         _ => format!("r.{name}"),
-    };
-    let bit = 1_i64 << nth;
-    format!("CASE WHEN r.\"nulls\" & {bit} = 0 THEN {value} END AS {name}")
+    }
 }
 
 /// What an element of a parameter is.

@@ -9,10 +9,11 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use entity::columns::Kind;
 use entity::erased_account::{Entity, Model};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, FromQueryResult as _};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::dialect::Dialect;
 use super::entry::Entry;
 use super::generic::TABLE;
@@ -73,7 +74,7 @@ impl Tombstones {
     /// Read before all else in a transaction that stores. The lock lets any number read, and no
     /// tombstone be made until the transaction has ended: so none is made behind its back.
     pub(super) async fn of(
-        on: &DatabaseTransaction,
+        on: &Transaction,
         ig_account_ids: impl Iterator<Item = &str>,
     ) -> Result<Self, DbErr> {
         let columns = [column("id", Kind::Text(None))];
@@ -85,10 +86,11 @@ impl Tombstones {
             "SELECT e.* FROM \"erased_accounts\" AS e WHERE e.\"ig_account_id\" {asked}{lock}",
             lock = dialect.lock("KEY SHARE", "e"),
         );
-        let tombstones = Entity::find()
-            .from_raw_sql(dialect.statement(&sql, &ids, &columns)?)
-            .all(on)
-            .await?;
+        let found = on.query_rows(&sql, &ids, &columns).await?;
+        let tombstones: Vec<Model> = found
+            .iter()
+            .map(|row| Model::from_query_result(row, ""))
+            .collect::<Result<_, _>>()?;
         let by_id = tombstones
             .into_iter()
             .map(|tombstone| (tombstone.ig_account_id.clone(), tombstone));
@@ -129,7 +131,7 @@ impl Tombstones {
     /// from now on is no duplicate of a row that goes.
     pub(super) async fn make_way(
         &self,
-        on: &DatabaseTransaction,
+        on: &Transaction,
         entries: &[Entry<'_>],
     ) -> Result<(), DbErr> {
         let told_again: Vec<Row> = entries
@@ -154,8 +156,7 @@ impl Tombstones {
         ));
         for column in ["duplicate_of", "id"] {
             let sql = format!("DELETE FROM \"{TABLE}\" WHERE \"{column}\" {firsts}");
-            on.execute_raw(dialect.statement(&sql, &told_again, &columns)?)
-                .await?;
+            on.execute_rows(&sql, &told_again, &columns).await?;
         }
         Ok(())
     }

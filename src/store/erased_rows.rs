@@ -4,7 +4,7 @@
 //! received, its duplicates by their first row. Rows go before the rows that they point to, so that
 //! nothing is looked for in a whole table when those go.
 
-use entity::columns::Kind;
+use entity::columns::{Column, Kind};
 use entity::erased_account::Model;
 use entity::webhook_event;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -19,7 +19,7 @@ use super::dialect::Dialect;
 use super::erased::last_covered;
 use super::erasure::find_account;
 use super::generic::TABLE;
-use super::statements::{column, row};
+use super::statements::{Row, column, row};
 use super::typed::CONVERSATIONS;
 use super::{Store, StoreError};
 use crate::instagram::types::{self, Table};
@@ -84,7 +84,7 @@ impl Store {
         if let Some(account) = account {
             self.delete_rest(account, told).await?;
             let sql = format!("DELETE FROM \"{ACCOUNTS}\" WHERE \"id\" = $1");
-            told(ACCOUNTS, self.delete(&sql, &[account.into()]).await?);
+            told(ACCOUNTS, self.delete(&sql, By::Account(account)).await?);
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Store {
         let Some(key) = second_of_key(table) else {
             let page = format!("SELECT {place} FROM \"{name}\" WHERE \"account_id\" = $1");
             return self
-                .delete_pages(name, place, &page, &[account.into()], told)
+                .delete_pages(name, place, &page, By::Account(account), told)
                 .await;
         };
         let page = Dialect::of(self.backend()).one_of(&format!(
@@ -178,18 +178,18 @@ impl Store {
     async fn delete_with_duplicates(&self, firsts: &[Uuid], told: Told<'_>) -> Result<(), DbErr> {
         let dialect = Dialect::of(self.backend());
         let columns = [column("receipt", Kind::Uuid)];
-        let rows: Vec<_> = firsts
+        let rows: Vec<Row> = firsts
             .iter()
             .map(|first| row(json!({ "receipt": first })))
             .collect();
+        let by = By::Rows(&rows, &columns);
         let firsts = dialect.rows(&columns);
         let duplicates = dialect.ids_for_each(&firsts, TABLE, IS_DUPLICATE);
-        let values = dialect.parameters(&rows, &columns)?;
-        self.delete_pages(TABLE, "id", &duplicates, &values, told)
+        self.delete_pages(TABLE, "id", &duplicates, by, told)
             .await?;
         let firsts = dialect.one_of(&firsts);
         let sql = format!("DELETE FROM \"{TABLE}\" WHERE \"id\" {firsts}");
-        told(TABLE, self.delete(&sql, &values).await?);
+        told(TABLE, self.delete(&sql, by).await?);
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Store {
         let rest = format!(
             "SELECT \"id\" FROM \"{TABLE}\" WHERE \"instagram_account_id\" = $1 ORDER BY \"created_at\""
         );
-        self.delete_pages(TABLE, "id", &rest, &[account.into()], told)
+        self.delete_pages(TABLE, "id", &rest, By::Account(account), told)
             .await
     }
 
@@ -208,13 +208,13 @@ impl Store {
         table: &'static str,
         column: &str,
         query: &str,
-        values: &[Value],
+        by: By<'_>,
         told: Told<'_>,
     ) -> Result<(), DbErr> {
         let page = Dialect::of(self.backend()).one_of(&format!("{query} LIMIT {PAGE}"));
         let sql = format!("DELETE FROM \"{table}\" WHERE {column} {page}");
         loop {
-            let gone = self.delete(&sql, values).await?;
+            let gone = self.delete(&sql, by).await?;
             told(table, gone);
             if gone == 0 {
                 return Ok(());
@@ -222,14 +222,27 @@ impl Store {
         }
     }
 
-    async fn delete(&self, sql: &str, values: &[Value]) -> Result<u64, DbErr> {
+    async fn delete(&self, sql: &str, by: By<'_>) -> Result<u64, DbErr> {
         let writing = self.begin().await?;
-        let values = values.iter().cloned();
-        let statement = Statement::from_sql_and_values(self.backend(), sql, values);
-        let gone = writing.transaction.execute_raw(statement).await?;
+        let on = &writing.transaction;
+        let gone = match by {
+            By::Account(account) => {
+                let statement =
+                    Statement::from_sql_and_values(self.backend(), sql, [account.into()]);
+                on.execute_raw(statement).await?.rows_affected()
+            }
+            By::Rows(rows, columns) => on.execute_rows(sql, rows, columns).await?,
+        };
         writing.commit().await?;
-        Ok(gone.rows_affected())
+        Ok(gone)
     }
+}
+
+/// The parameters of what deletes.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    Account(Uuid),
+    Rows(&'a [Row], &'a [Column]),
 }
 
 /// The tables by account, those that others point to last.

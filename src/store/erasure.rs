@@ -7,12 +7,13 @@ use entity::erased_account::{Column, Entity, Model};
 use entity::{client_account, webhook_event};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::accounts::set_active;
 use super::dialect::Dialect;
 use super::error::code;
@@ -105,7 +106,7 @@ impl Store {
 
 /// Waits until no transaction is open that has read the tombstones, and lets none begin. `SQLite`
 /// has one writer, which this is.
-async fn until_none_stores(on: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn until_none_stores(on: &Transaction) -> Result<(), DbErr> {
     if on.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }
@@ -150,7 +151,7 @@ pub(super) async fn find_account(
 }
 
 /// A tombstone covers all that the account has: also what was received by a clock that is ahead.
-async fn bury(on: &DatabaseTransaction, ig_account_id: &str) -> Result<Model, DbErr> {
+async fn bury(on: &Transaction, ig_account_id: &str) -> Result<Model, DbErr> {
     let now = Utc::now();
     let newest = newest_receipt(on, ig_account_id).await?;
     let erased_at = newest.map_or(now, |newest| newest.clamp(now, now + LARGEST_SKEW));
@@ -167,15 +168,14 @@ async fn bury(on: &DatabaseTransaction, ig_account_id: &str) -> Result<Model, Db
     );
     let tombstone =
         row(json!({ "ig_account_id": ig_account_id, "erased_at": canonical(erased_at) }));
-    on.execute_raw(dialect.statement(&sql, &[tombstone], &columns)?)
-        .await?;
+    on.execute_rows(&sql, &[tombstone], &columns).await?;
     let made = Entity::find_by_id(ig_account_id).one(on).await?;
     made.ok_or_else(|| DbErr::RecordNotFound(format!("the tombstone of account {ig_account_id}")))
 }
 
 /// When the newest of the last rows of an account was received.
 async fn newest_receipt(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     ig_account_id: &str,
 ) -> Result<Option<DateTime<Utc>>, DbErr> {
     let Some(account) = find_account(on, ig_account_id).await? else {

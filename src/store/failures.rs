@@ -5,9 +5,10 @@ use chrono::Utc;
 use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
 use entity::webhook_event::status::{DEAD, DISCARDED, RETRYING};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::json;
 
+use super::Transaction;
 use super::again::{KNOWN, read_known};
 use super::batch::count;
 use super::dialect::Dialect;
@@ -99,7 +100,7 @@ impl Store {
 }
 
 /// What was erased with its account is not tried.
-async fn was_erased(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<bool, DbErr> {
+async fn was_erased(on: &Transaction, entry: &mut Entry<'_>) -> Result<bool, DbErr> {
     let account = entry.event.ig_account_id.as_str();
     let tombstones = Tombstones::of(on, [account].into_iter()).await?;
     if !tombstones.admits(entry) {
@@ -110,7 +111,7 @@ async fn was_erased(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<b
 }
 
 /// Makes a row that waits, if the receipt has none and its event no other.
-async fn make_failed(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<(), DbErr> {
+async fn make_failed(on: &Transaction, entry: &mut Entry<'_>) -> Result<(), DbErr> {
     let failed = [LogRow::of(entry, RETRYING)];
     let made = insert_new(on, TABLE, &columns_of::<Entity>(), &failed).await?;
     if !made.is_empty() {
@@ -121,10 +122,7 @@ async fn make_failed(on: &DatabaseTransaction, entry: &mut Entry<'_>) -> Result<
 
 /// No row under this receipt means that the event was told before, under
 /// another: then its row is all there is to store.
-async fn record_duplicate(
-    on: &DatabaseTransaction,
-    entry: &mut Entry<'_>,
-) -> Result<Outcome, DbErr> {
+async fn record_duplicate(on: &Transaction, entry: &mut Entry<'_>) -> Result<Outcome, DbErr> {
     insert_duplicates(on, std::slice::from_mut(entry), Utc::now()).await?;
     match entry.state {
         State::Settled(_) => Ok(Outcome::Duplicate),
@@ -134,7 +132,7 @@ async fn record_duplicate(
 
 /// Counts an attempt in the row of the receipt, if there is one that waits.
 async fn count_attempt(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     entry: &Entry<'_>,
     error: &str,
     max_attempts: u32,
@@ -168,8 +166,6 @@ async fn count_attempt(
         "most": max_attempts,
         "once_more": entry.reprocess,
     }));
-    let counted = on
-        .query_all_raw(dialect.statement(&sql, &[attempt], &columns)?)
-        .await?;
+    let counted = on.query_rows(&sql, &[attempt], &columns).await?;
     counted.first().map(read_known).transpose()
 }

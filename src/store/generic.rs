@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use entity::columns::{Kind, columns_of};
 use entity::webhook_event::Entity;
 use entity::webhook_event::status::{DEAD, DUPLICATE, RETRYING, STORED, UNASSIGNED};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::cells::{Cell, Cells};
 use super::dialect::Dialect;
 use super::entry::{Entry, Known, State, unsettled};
@@ -23,7 +24,7 @@ pub(super) const TABLE: &str = "instagram_webhook_events";
 
 /// Rows for those events that are told for the first time.
 pub(super) async fn insert_first(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
@@ -46,10 +47,7 @@ pub(super) async fn insert_first(
 }
 
 /// The receipts of those that conflicted with none.
-async fn insert(
-    on: &DatabaseTransaction,
-    rows: Vec<LogRow<'_, '_>>,
-) -> Result<HashSet<Uuid>, DbErr> {
+async fn insert(on: &Transaction, rows: Vec<LogRow<'_, '_>>) -> Result<HashSet<Uuid>, DbErr> {
     ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)
 }
 
@@ -69,7 +67,7 @@ fn state_of_new(entry: &Entry<'_>, status: &str) -> State {
 
 /// What is left was told before, under another receipt.
 pub(super) async fn insert_duplicates(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     entries: &mut [Entry<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
@@ -104,10 +102,7 @@ fn key(event: &Event) -> Key {
     )
 }
 
-async fn find_firsts(
-    on: &DatabaseTransaction,
-    entries: &[Entry<'_>],
-) -> Result<HashMap<Key, Uuid>, DbErr> {
+async fn find_firsts(on: &Transaction, entries: &[Entry<'_>]) -> Result<HashMap<Key, Uuid>, DbErr> {
     let columns = [
         column("account", Kind::Text(None)),
         column("type", Kind::Text(None)),
@@ -126,9 +121,7 @@ async fn find_firsts(
             row(json!({ "account": account, "type": event_type, "event": event }))
         })
         .collect();
-    let found = on
-        .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
-        .await?;
+    let found = on.query_rows(&sql, &rows, &columns).await?;
     let text = |found: &QueryResult, name: &str| found.try_get::<String>("", name);
     found
         .iter()

@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::columns::Kind;
 use entity::webhook_event::{Column, Entity};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::dialect::Dialect;
 use super::generic::TABLE;
 use super::statements::{Row, column, row};
+use super::transaction::query_rows;
 use super::{Store, StoreError};
 
 /// What the row of a receipt says.
@@ -123,10 +123,7 @@ impl Store {
              JOIN \"{TABLE}\" AS t ON t.\"id\" = r.\"receipt\"",
             dialect.rows(&columns)
         );
-        let found = self
-            .database
-            .query_all_raw(dialect.statement(&sql, &rows, &columns)?)
-            .await?;
+        let found = query_rows(&self.database, &sql, &rows, &columns).await?;
         Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
     }
 

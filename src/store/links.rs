@@ -5,9 +5,10 @@
 //! earliest receipt counts.
 
 use entity::columns::{Column, Kind};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
+use super::Transaction;
 use super::cells::{Cell, Cells};
 use super::dialect::Dialect;
 use super::statements::column;
@@ -99,13 +100,14 @@ impl Cells for Receipt {
 }
 
 /// Finds the links of the rows that were written.
-pub(super) async fn find(on: &DatabaseTransaction, written: &Linked) -> Result<(), DbErr> {
+pub(super) async fn find(on: &Transaction, written: &Linked) -> Result<(), DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     if !written.messages.is_empty() {
         let messages = dialect.rows(&Message::COLUMNS);
         let named = seen_by(dialect, &receipts_naming(&messages));
         for sql in [named, covered(dialect, &messages)] {
-            run(on, &sql, &written.messages, &Message::COLUMNS).await?;
+            on.execute_rows(&sql, &written.messages, &Message::COLUMNS)
+                .await?;
         }
     }
     if !written.receipts.is_empty() {
@@ -114,14 +116,15 @@ pub(super) async fn find(on: &DatabaseTransaction, written: &Linked) -> Result<(
             dialect.rows(&Receipt::COLUMNS)
         );
         let sql = seen_by(dialect, &theirs);
-        run(on, &sql, &written.receipts, &Receipt::COLUMNS).await?;
+        on.execute_rows(&sql, &written.receipts, &Receipt::COLUMNS)
+            .await?;
     }
     Ok(())
 }
 
 /// Forgets when those messages were seen that are written again: [`find`] finds it anew from all
 /// receipts, by the times that they have now.
-pub(super) async fn forget(on: &DatabaseTransaction, written: &Linked) -> Result<(), DbErr> {
+pub(super) async fn forget(on: &Transaction, written: &Linked) -> Result<(), DbErr> {
     if written.messages.is_empty() {
         return Ok(());
     }
@@ -131,19 +134,9 @@ pub(super) async fn forget(on: &DatabaseTransaction, written: &Linked) -> Result
          WHERE m.\"account_id\" = r.\"account_id\" AND m.\"id\" = r.\"id\" AND m.\"seen_at\" IS NOT NULL",
         dialect.rows(&Message::COLUMNS)
     );
-    run(on, &sql, &written.messages, &Message::COLUMNS).await
-}
-
-async fn run<R: Cells>(
-    on: &DatabaseTransaction,
-    sql: &str,
-    rows: &[R],
-    columns: &[Column],
-) -> Result<(), DbErr> {
-    let dialect = Dialect::of(on.get_database_backend());
-    on.execute_raw(dialect.statement(sql, rows, columns)?)
+    on.execute_rows(&sql, &written.messages, &Message::COLUMNS)
         .await
-        .map(|_| ())
+        .map(drop)
 }
 
 /// The receipts that name one of `messages` (a query of `account_id`, `id`).

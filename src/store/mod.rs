@@ -13,9 +13,8 @@ use futures::FutureExt as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection as _, SqliteConnection};
 use sea_orm::{
-    ColumnTrait, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -43,9 +42,12 @@ mod probe;
 pub mod replayable;
 mod rewrite;
 mod statements;
+mod transaction;
 mod typed;
 pub mod unassigned;
 mod unsent;
+
+use transaction::Transaction;
 
 pub use entry::{Incoming, Occasion, Outcome, StoredRow};
 pub use erased_rows::Told;
@@ -82,7 +84,7 @@ pub struct Store {
 
 /// A transaction, and the turn of whoever writes.
 struct Writing<'a> {
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     _turn: Option<MutexGuard<'a, ()>>,
 }
 
@@ -147,18 +149,13 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<Writing<'_>, DbErr> {
-        let is_sqlite = self.has_one_writer();
-        let turn = if is_sqlite {
+        let turn = if self.has_one_writer() {
             Some(self.sqlite_writer.lock().await)
         } else {
             None
         };
-        let options = TransactionOptions {
-            sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
         Ok(Writing {
-            transaction: self.database.begin_with_options(options).await?,
+            transaction: Transaction::begin(&self.database).await?,
             _turn: turn,
         })
     }
@@ -170,7 +167,7 @@ impl Writing<'_> {
     }
 
     async fn roll_back(self) -> Result<(), DbErr> {
-        self.transaction.rollback().await
+        self.transaction.roll_back().await
     }
 }
 

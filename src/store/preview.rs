@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use entity::columns::{Column, Kind};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Transaction;
 use super::batch::{Entries, give_rows};
 use super::dialect::{Dialect, quoted};
 use super::entry::Incoming;
@@ -68,16 +69,14 @@ impl Store {
     }
 }
 
-async fn look(on: &DatabaseTransaction, tables: &Tables) -> Result<Vec<Seen>, DbErr> {
+async fn look(on: &Transaction, tables: &Tables) -> Result<Vec<Seen>, DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     let mut all = Vec::with_capacity(tables.len());
     for (table, rows) in tables {
         let columns = (table.columns)();
         let wanted = named(&columns, table);
         let sql = look_sql(dialect, table, &columns, &wanted);
-        let found = on
-            .query_all_raw(dialect.statement(&sql, rows, &wanted)?)
-            .await?;
+        let found = on.query_rows(&sql, rows, &wanted).await?;
         let mut seen = Seen::new();
         for row in &found {
             if let Value::Object(row) = row.try_get::<Value>("", "seen")? {

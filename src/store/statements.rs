@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Transaction;
 use super::cells::Cells;
 use super::dialect::{Dialect, quoted};
 use crate::instagram::types::{Merge, Table};
@@ -16,7 +17,7 @@ pub(super) type Row = Map<String, Value>;
 /// Inserts `rows` into `table`, each merged into the row that is there already.
 /// Rows of one key go one after the other: a statement cannot touch a row twice.
 pub(super) async fn upsert<R: Cells>(
-    on: &impl ConnectionTrait,
+    on: &Transaction,
     table: &Table,
     rows: Vec<R>,
     keep_unsent: bool,
@@ -25,15 +26,14 @@ pub(super) async fn upsert<R: Cells>(
     for round in rounds(rows, table.key) {
         let columns = used_columns(&(table.columns)(), &round);
         let sql = upsert_sql(dialect, table, &columns, keep_unsent);
-        on.execute_raw(dialect.statement(&sql, &round, &columns)?)
-            .await?;
+        on.execute_rows(&sql, &round, &columns).await?;
     }
     Ok(())
 }
 
 /// Inserts those of `rows` that conflict with none, and returns the ids of these.
 pub(super) async fn insert_new<R: Cells>(
-    on: &impl ConnectionTrait,
+    on: &Transaction,
     table: &str,
     columns: &[Column],
     rows: &[R],
@@ -44,8 +44,7 @@ pub(super) async fn insert_new<R: Cells>(
         "{} ON CONFLICT DO NOTHING RETURNING \"id\"",
         insert_sql(dialect, table, &used)
     );
-    on.query_all_raw(dialect.statement(&sql, rows, &used)?)
-        .await
+    on.query_rows(&sql, rows, &used).await
 }
 
 /// The columns of which some row says something.

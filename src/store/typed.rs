@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use entity::columns::columns_of;
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::Transaction;
 use super::cells::{Cell, Cells, TypedRow};
 use super::entry::{Entry, StoredRow};
 use super::links::{self, Linked};
@@ -77,11 +78,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Writes them, and finds their links.
-    pub(super) async fn write(
-        self,
-        on: &DatabaseTransaction,
-        keep_unsent: bool,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn write(self, on: &Transaction, keep_unsent: bool) -> Result<(), StoreError> {
         take_conversations(on, self.conversations.into_values().collect()).await?;
         rewrite::write(on, &self.rewritten, keep_unsent).await?;
         let mut linked = Linked::default();
@@ -133,7 +130,7 @@ pub(super) fn rows_for(
 /// takes it for an error when a row that is being made by another conflicts on the
 /// other key, the id, which is the same too.
 async fn take_conversations(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     mut conversations: Vec<Conversation<'_>>,
 ) -> Result<(), DbErr> {
     if conversations.is_empty() {

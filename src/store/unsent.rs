@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 
 use entity::columns::Kind;
 use entity::webhook_event::status::UNASSIGNED;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Transaction;
 use super::dialect::Dialect;
 use super::entry::Entry;
 use super::generic::TABLE;
@@ -58,7 +59,7 @@ impl<'a> Unsent<'a> {
     }
 
     /// Blanks what quotes those of the messages that are unsent by now.
-    pub(super) async fn blank(&self, on: &DatabaseTransaction) -> Result<(), DbErr> {
+    pub(super) async fn blank(&self, on: &Transaction) -> Result<(), DbErr> {
         let deleted = self.deleted(on).await?;
         if deleted.is_empty() {
             return Ok(());
@@ -71,7 +72,7 @@ impl<'a> Unsent<'a> {
         blank_mentions(on, &mentions).await
     }
 
-    async fn deleted(&self, on: &DatabaseTransaction) -> Result<Vec<Deleted<'a>>, DbErr> {
+    async fn deleted(&self, on: &Transaction) -> Result<Vec<Deleted<'a>>, DbErr> {
         if self.told.is_empty() {
             return Ok(Vec::new());
         }
@@ -91,7 +92,7 @@ impl<'a> Unsent<'a> {
              WHERE m.\"is_deleted\"",
             dialect.rows(&columns)
         );
-        let found = query(on, &sql, &told, &columns).await?;
+        let found = on.query_rows(&sql, &told, &columns).await?;
         found.iter().map(|row| self.read_deleted(row)).collect()
     }
 
@@ -147,10 +148,7 @@ fn firsts(dialect: Dialect) -> String {
 }
 
 /// Returns the ids under which their mentions would be.
-async fn blank_payloads(
-    on: &DatabaseTransaction,
-    deleted: &[Deleted<'_>],
-) -> Result<Vec<Row>, DbErr> {
+async fn blank_payloads(on: &Transaction, deleted: &[Deleted<'_>]) -> Result<Vec<Row>, DbErr> {
     let places: Vec<Row> = deleted
         .iter()
         .flat_map(|message| places(message.ig_account_id, &message.mid))
@@ -164,7 +162,7 @@ async fn blank_payloads(
         now = dialect.now(),
         firsts = firsts(dialect),
     );
-    let blanked = query(on, &sql, &places, &PLACE).await?;
+    let blanked = on.query_rows(&sql, &places, &PLACE).await?;
     blanked
         .iter()
         .map(|blanked| {
@@ -181,7 +179,7 @@ fn mention_of(message: &Deleted<'_>) -> Row {
     row(json!({ "account": message.account_id, "id": id }))
 }
 
-async fn blank_mentions(on: &DatabaseTransaction, mentions: &[Row]) -> Result<(), DbErr> {
+async fn blank_mentions(on: &Transaction, mentions: &[Row]) -> Result<(), DbErr> {
     let columns = [
         column("account", Kind::Uuid),
         column("id", Kind::Text(None)),
@@ -193,18 +191,5 @@ async fn blank_mentions(on: &DatabaseTransaction, mentions: &[Row]) -> Result<()
         now = dialect.now(),
         rows = dialect.rows(&columns),
     );
-    on.execute_raw(dialect.statement(&sql, mentions, &columns)?)
-        .await
-        .map(|_| ())
-}
-
-async fn query(
-    on: &DatabaseTransaction,
-    sql: &str,
-    rows: &[Row],
-    columns: &[entity::columns::Column],
-) -> Result<Vec<QueryResult>, DbErr> {
-    let dialect = Dialect::of(on.get_database_backend());
-    on.query_all_raw(dialect.statement(sql, rows, columns)?)
-        .await
+    on.execute_rows(&sql, mentions, &columns).await.map(|_| ())
 }

@@ -65,7 +65,7 @@ pub fn reprocess(
 /// nothing of it is told any more. `run` is the replay's own.
 pub fn replay(event: &Event, run: Uuid, max_payload: usize) -> Result<Outgoing, serde_json::Error> {
     let mut message = reprocess(event, &format!("replay-{run}"), max_payload)?;
-    message.headers.insert(REPLAY, run.to_string());
+    message.headers.add(REPLAY, run.to_string());
     Ok(message)
 }
 

@@ -170,19 +170,19 @@ async fn publish_atomically(connection: &Connection, messages: &[Outgoing]) -> R
     let Some((last, members)) = messages.split_last() else {
         return Ok(());
     };
-    let within = |sequence: usize, message: &Outgoing| {
-        let mut headers = message.headers.clone();
-        headers.insert(BATCH_ID, batch.as_str());
-        headers.insert(BATCH_SEQUENCE, sequence.to_string());
-        headers
-    };
     let answered = async {
-        for (message, sequence) in members.iter().zip(1..) {
-            let sent = connection.send(message, within(sequence, message));
+        for (message, sequence) in members.iter().zip(1_usize..) {
+            let sequence = sequence.to_string();
+            let place = [(BATCH_ID, batch.as_str()), (BATCH_SEQUENCE, &sequence)];
+            let sent = connection.send(message, message.headers.to_map(&place));
             sent.await.map_err(|error| error.to_string())?;
         }
-        let mut headers = within(messages.len(), last);
-        headers.insert(BATCH_COMMIT, "1");
+        let sequence = messages.len().to_string();
+        let headers = last.headers.to_map(&[
+            (BATCH_ID, &batch),
+            (BATCH_SEQUENCE, &sequence),
+            (BATCH_COMMIT, "1"),
+        ]);
         let answer = connection.publish_with(last, headers, BATCH_TIMEOUT).await;
         read(&answer.map_err(|error| error.to_string())?.payload)
     };

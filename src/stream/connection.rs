@@ -110,7 +110,7 @@ impl Connection {
     /// # Errors
     /// [`NoAnswer`]: the message may be stored all the same.
     pub async fn publish(&self, message: &Outgoing) -> Result<Message, NoAnswer> {
-        let headers = message.headers.clone();
+        let headers = message.headers.to_map(&[]);
         self.acknowledged
             .request(message, headers, PUBLISH_TIMEOUT)
             .await

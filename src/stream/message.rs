@@ -3,7 +3,9 @@
 //! Source: `CloudEvents` "NATS Protocol Binding" (attributes as headers with the
 //! prefix `ce-`), W3C "Trace Context" (`traceparent`).
 
-use async_nats::HeaderMap;
+use std::borrow::Cow;
+
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,7 +24,7 @@ pub struct Outgoing {
     /// Where to.
     pub subject: String,
     /// Its headers, `Nats-Msg-Id` among them.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// Its body.
     pub body: Bytes,
 }
@@ -121,27 +123,56 @@ pub(super) fn joined(
     Ok(fits.then_some(joined))
 }
 
+/// The headers of a message that goes out. The client's own are made from them as they are sent: each of those is a
+/// table with a list a name, too much to be made for every message and copied for every try.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(&'static str, Cow<'static, str>)>);
+
+impl Headers {
+    /// The one that recognises a message that is sent again.
+    #[must_use]
+    pub fn of_message(message_id: impl Into<Cow<'static, str>>) -> Self {
+        Self(vec![(MESSAGE_ID, message_id.into())])
+    }
+
+    /// Adds one; `value` breaks no header.
+    pub fn add(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.0.push((name, value.into()));
+    }
+
+    /// As the client takes them, with `more`.
+    #[must_use]
+    pub fn to_map(&self, more: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        let own = self.0.iter().map(|(name, value)| (*name, &**value));
+        for (name, value) in own.chain(more.iter().copied()) {
+            map.insert(HeaderName::from_static(name), value);
+        }
+        map
+    }
+}
+
 /// None of these can hold what breaks a header: ids are printable ASCII by
 /// construction, everything else is ours.
-fn headers(announcement: Announcement, message_id: String, event: &Event) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("ce-specversion", "1.0");
-    headers.insert("ce-id", event.event_id.as_str());
-    headers.insert("ce-type", announcement.ce_type(&event.event_type));
-    headers.insert(
+fn headers(announcement: Announcement, message_id: String, event: &Event) -> Headers {
+    let mut headers = Headers(Vec::with_capacity(9));
+    headers.add("ce-specversion", "1.0");
+    headers.add("ce-id", event.event_id.clone());
+    headers.add("ce-type", announcement.ce_type(&event.event_type));
+    headers.add(
         "ce-source",
         format!("/instagram/{}", subject_token(&event.ig_account_id)),
     );
-    headers.insert("ce-time", time::canonical(event.occurred_at));
-    headers.insert("content-type", "application/json");
-    headers.insert(
+    headers.add("ce-time", time::canonical(event.occurred_at));
+    headers.add("content-type", "application/json");
+    headers.add(
         "traceparent",
         traceparent(event.delivery_id, event.receipt_id),
     );
     if !event.place.is_empty() {
-        headers.insert(PLACE, event.place.as_str());
+        headers.add(PLACE, event.place.clone());
     }
-    headers.insert(MESSAGE_ID, message_id);
+    headers.add(MESSAGE_ID, message_id);
     headers
 }
 

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::HeaderMap;
 use entity::comment;
 use futures::{Stream, StreamExt, stream};
 use igstream::{
@@ -13,8 +12,8 @@ use igstream::{
     stream::{
         Connection, ConnectionOptions,
         bulk::publish_one,
-        message::Outgoing,
-        names::{DELIVERIES, DELIVERIES_SUBJECT, MESSAGE_ID},
+        message::{Headers, Outgoing},
+        names::{DELIVERIES, DELIVERIES_SUBJECT},
     },
 };
 use sea_orm::{EntityTrait, PaginatorTrait};
@@ -210,11 +209,9 @@ async fn a_thousand_publishes_without_an_answer_leave_nothing_behind() {
 }
 
 fn numbered(number: u32) -> Outgoing {
-    let mut headers = HeaderMap::new();
-    headers.insert(MESSAGE_ID, number.to_string());
     Outgoing {
         subject: DELIVERIES_SUBJECT.to_owned(),
-        headers,
+        headers: Headers::of_message(number.to_string()),
         body: "x".into(),
     }
 }

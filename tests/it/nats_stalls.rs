@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
 use igstream::stream::bulk::{Freshness, publish_all};
-use igstream::stream::message::Outgoing;
+use igstream::stream::message::{Headers, Outgoing};
 use igstream::stream::{Connection, ConnectionOptions};
 use tokio::time::{Instant, timeout};
 
@@ -24,14 +23,10 @@ const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// Together more than all buffers on the way hold.
 fn messages() -> Vec<Outgoing> {
     let body = Bytes::from(vec![b'x'; 16 * 1024]);
-    let message = |number: usize| {
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", number.to_string());
-        Outgoing {
-            subject: "large".to_owned(),
-            headers,
-            body: body.clone(),
-        }
+    let message = |number: usize| Outgoing {
+        subject: "large".to_owned(),
+        headers: Headers::of_message(number.to_string()),
+        body: body.clone(),
     };
     (0..NUMBER).map(message).collect()
 }

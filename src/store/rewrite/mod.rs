@@ -9,10 +9,11 @@
 //! number of edits) still does: of a row that retention deleted nothing is known
 //! here, but what it left must stay.
 
+use crate::store::Transaction;
 use std::collections::{BTreeMap, HashMap};
 
 use entity::columns::{Column, Kind};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::Value;
 
 use super::StoreError;
@@ -35,7 +36,7 @@ pub(super) struct Rewritten<'a> {
 
 /// Writes them all.
 pub(super) async fn write(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     rewritten: &[Rewritten<'_>],
     keep_unsent: bool,
 ) -> Result<(), StoreError> {
@@ -62,7 +63,7 @@ fn rows_of(told: &[&Rewritten<'_>]) -> Vec<Row> {
 
 /// Rows that are one event's own.
 async fn write_own(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     table: &Table,
     rows: Vec<Row>,
     keep_unsent: bool,
@@ -75,7 +76,7 @@ async fn write_own(
 
 /// Rows that other events may tell of, too.
 async fn write_shared(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     table: &Table,
     told: &[&Rewritten<'_>],
     keep_unsent: bool,
@@ -116,7 +117,7 @@ pub(super) fn has_uuid(table: &Table, name: &str) -> bool {
 
 /// Gives rows that are known by their receipts the key that they should have. One
 /// whose key another event's row has goes: that one came first.
-async fn move_keys(on: &DatabaseTransaction, table: &Table, rows: &[Row]) -> Result<(), DbErr> {
+async fn move_keys(on: &Transaction, table: &Table, rows: &[Row]) -> Result<(), DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     let columns = named(table, &[table.key, &["id"]].concat());
     let name = table.name;
@@ -140,8 +141,7 @@ async fn move_keys(on: &DatabaseTransaction, table: &Table, rows: &[Row]) -> Res
         same = same_key(table, "t", "r"),
     );
     for sql in [moved, gone] {
-        on.execute_raw(dialect.statement(&sql, rows, &columns)?)
-            .await?;
+        on.execute_rows(&sql, rows, &columns).await?;
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ fn same_key(table: &Table, one: &str, other: &str) -> String {
 /// Writes `rows`, those of one key in their order. A column that a row does not
 /// bring stays as it is: so rows that bring the same go together.
 async fn overwrite(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     table: &Table,
     rows: Vec<Row>,
     keep_unsent: bool,
@@ -179,8 +179,7 @@ async fn overwrite(
         for round in rounds(rows, table.key) {
             let columns = used_columns(&(table.columns)(), &round);
             let sql = overwrite_sql(dialect, table, &columns, keep_unsent);
-            on.execute_raw(dialect.statement(&sql, &round, &columns)?)
-                .await?;
+            on.execute_rows(&sql, &round, &columns).await?;
         }
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Rows that several events tell of: they are held, and all that the generic log
 //! has of them is found.
 
+use crate::store::Transaction;
 use std::collections::HashSet;
 
 use entity::webhook_event;
 use entity::webhook_event::status::STORED;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,11 +23,7 @@ use crate::store::unsent::PLACE;
 
 /// Holds the rows that are there: whoever changes one of them later sees what is
 /// written here, and whoever did before is seen.
-pub(super) async fn lock(
-    on: &DatabaseTransaction,
-    table: &Table,
-    rows: &[Row],
-) -> Result<(), DbErr> {
+pub(super) async fn lock(on: &Transaction, table: &Table, rows: &[Row]) -> Result<(), DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     let columns = named(table, table.key);
     let order: Vec<String> = table
@@ -42,15 +39,13 @@ pub(super) async fn lock(
         order = order.join(", "),
         lock = dialect.lock("NO KEY UPDATE", "t"),
     );
-    on.query_all_raw(dialect.statement(&sql, rows, &columns)?)
-        .await
-        .map(|_| ())
+    on.query_rows(&sql, rows, &columns).await.map(|_| ())
 }
 
 /// What other stored events tell of the same rows. What was blanked or deleted
 /// tells nothing any more.
 pub(super) async fn others(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     table: &Table,
     told: &[&Rewritten<'_>],
 ) -> Result<Vec<Row>, DbErr> {
@@ -79,7 +74,7 @@ pub(super) async fn others(
 
 /// The receipts of all stored events that tell of the rows.
 async fn receipts_of(
-    on: &DatabaseTransaction,
+    on: &Transaction,
     table: &Table,
     told: &[&Rewritten<'_>],
 ) -> Result<HashSet<Uuid>, DbErr> {
@@ -112,8 +107,6 @@ async fn receipts_of(
             })
         })
         .collect();
-    let found = on
-        .query_all_raw(dialect.statement(&sql, &places, &PLACE)?)
-        .await?;
+    let found = on.query_rows(&sql, &places, &PLACE).await?;
     ids(&found)
 }
