@@ -1,5 +1,9 @@
 //! The columns of an entity, for those who write statements over any table.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
 use sea_orm::sea_query::{ColumnType, StringLen};
 use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, Iterable};
 
@@ -29,9 +33,24 @@ pub enum Kind {
     Boolean,
 }
 
-/// The columns of `E`, in their order.
+/// The columns of entities that were asked for.
+static KNOWN: RwLock<BTreeMap<TypeId, &'static [Column]>> = RwLock::new(BTreeMap::new());
+
+/// The columns of `E`, in their order. They are made once: for every row they are asked for.
 #[must_use]
-pub fn columns_of<E: EntityTrait>() -> Vec<Column> {
+pub fn columns_of<E: EntityTrait>() -> &'static [Column] {
+    let key = TypeId::of::<E>();
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(columns) = known.get(&key) {
+        return columns;
+    }
+    drop(known);
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    // There are as many as there are entities.
+    known.entry(key).or_insert_with(|| columns::<E>().leak())
+}
+
+fn columns<E: EntityTrait>() -> Vec<Column> {
     E::Column::iter()
         .map(|column| Column {
             name: column.as_str(),

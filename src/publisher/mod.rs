@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use ractor::ActorProcessingErr;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -193,7 +194,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Understands deliveries and publishes their events as they come.
+    /// Understands deliveries and publishes their events as they come: a chunk is sent while the one before it
+    /// becomes durable.
     async fn publish(
         &mut self,
         deliveries: Vec<Delivery>,
@@ -202,14 +204,19 @@ impl Publisher {
         let deliveries = Arc::new(deliveries);
         let max_payload = self.connection.max_payload();
         let mut understanding = Understanding::begin(Arc::clone(&deliveries), max_payload)?;
-        let mut events = 0;
+        let (mut events, mut under_way) = (0, None);
         loop {
             match understanding.next().await {
                 Next::Chunk(chunk) => {
-                    self.send(&chunk, freshness).await?;
                     events += chunk.messages.len();
+                    let before =
+                        under_way.replace(UnderWay::begin(&self.connection, chunk, freshness));
+                    self.finish(before).await?;
                 }
-                Next::Done => return Ok(Published::Events(events)),
+                Next::Done => {
+                    self.finish(under_way).await?;
+                    return Ok(Published::Events(events));
+                }
                 Next::Hangs(index) => match deliveries.get(index) {
                     Some(delivery) => return Ok(Published::Hangs(delivery.clone())),
                     None => return Err(Unfinished::Failed("nothing is understood".into())),
@@ -244,6 +251,19 @@ impl Publisher {
             self.rest(&error).await?;
         }
         Ok(())
+    }
+
+    /// Returns when all of it is acknowledged.
+    async fn finish(&mut self, under_way: Option<UnderWay>) -> Result<(), Unfinished> {
+        let Some(UnderWay { chunk, mut sent }) = under_way else {
+            return Ok(());
+        };
+        if let Some(Ok(Ok(()))) = sent.join_next().await {
+            self.count(&chunk);
+            self.well();
+            return Ok(());
+        }
+        self.send(&chunk, Freshness::Repeated).await
     }
 
     /// Publishes until all is acknowledged: the journal keeps what waits
@@ -287,6 +307,21 @@ impl Publisher {
                 .received
                 .increment(*number);
         }
+    }
+}
+
+/// A chunk that is being sent; what is not is given up when it is dropped.
+struct UnderWay {
+    chunk: Arc<Chunk>,
+    sent: JoinSet<Result<(), PublishError>>,
+}
+
+impl UnderWay {
+    fn begin(connection: &Connection, chunk: Chunk, freshness: Freshness) -> Self {
+        let (chunk, mut sent) = (Arc::new(chunk), JoinSet::new());
+        let (connection, sending) = (connection.clone(), Arc::clone(&chunk));
+        sent.spawn(async move { publish_all(&connection, &sending.messages, freshness).await });
+        Self { chunk, sent }
     }
 }
 

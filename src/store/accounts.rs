@@ -7,16 +7,20 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use entity::client_account::{Column, Entity, Model};
-use entity::columns::columns_of;
+use entity::columns::{Kind, columns_of};
 use entity::webhook_subscription;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult as _, QueryFilter, QueryOrder,
+};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::Transaction;
+use super::dialect::Dialect;
 use super::erased::Tombstones;
-use super::statements::{Row, insert_new, row, upsert};
+use super::statements::{Row, column, insert_new, row, upsert};
+use super::transaction::query_rows;
 use super::{Store, StoreError};
 use crate::instagram::time::canonical;
 use crate::instagram::types::{Merge, Table};
@@ -83,7 +87,7 @@ impl Store {
             writing.commit().await?;
             return Ok(Added::BeingErased(since));
         }
-        let made = insert_new(on, TABLE, &columns_of::<Entity>(), &[account]).await?;
+        let made = insert_new(on, TABLE, columns_of::<Entity>(), &[account]).await?;
         let added = if !made.is_empty() {
             Added::New
         } else if set_active(on, ig_account_id, true).await? {
@@ -144,17 +148,24 @@ impl Store {
             .map(|id| new_account(id))
             .collect();
         if !accounts.is_empty() {
-            insert_new(on, TABLE, &columns_of::<Entity>(), &accounts).await?;
+            insert_new(on, TABLE, columns_of::<Entity>(), &accounts).await?;
         }
         writing.commit().await?;
         Ok(!accounts.is_empty())
     }
 
+    /// By one statement for any number of ids: it is prepared once.
     async fn find_accounts(&self, ids: &BTreeSet<&str>) -> Result<Vec<Model>, StoreError> {
-        Ok(Entity::find()
-            .filter(Column::InstagramBusinessAccountId.is_in(ids.iter().copied()))
-            .all(&self.database)
-            .await?)
+        let columns = [column("id", Kind::Text(None))];
+        let rows: Vec<Row> = ids.iter().map(|id| row(json!({ "id": id }))).collect();
+        let dialect = Dialect::of(self.backend());
+        let asked = dialect.one_of(&dialect.rows(&columns));
+        let sql = format!(
+            "SELECT a.* FROM \"{TABLE}\" AS a WHERE a.\"instagram_business_account_id\" {asked}"
+        );
+        let found = query_rows(&self.database, &sql, &rows, &columns).await?;
+        let accounts = found.iter().map(|row| Model::from_query_result(row, ""));
+        Ok(accounts.collect::<Result<_, _>>()?)
     }
 }
 

@@ -113,7 +113,7 @@ async fn was_erased(on: &Transaction, entry: &mut Entry<'_>) -> Result<bool, DbE
 /// Makes a row that waits, if the receipt has none and its event no other.
 async fn make_failed(on: &Transaction, entry: &mut Entry<'_>) -> Result<(), DbErr> {
     let failed = [LogRow::of(entry, RETRYING)];
-    let made = insert_new(on, TABLE, &columns_of::<Entity>(), &failed).await?;
+    let made = insert_new(on, TABLE, columns_of::<Entity>(), &failed).await?;
     if !made.is_empty() {
         entry.given = u64::from(entry.account_id.is_some());
     }

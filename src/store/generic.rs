@@ -48,7 +48,7 @@ pub(super) async fn insert_first(
 
 /// The receipts of those that conflicted with none.
 async fn insert(on: &Transaction, rows: Vec<LogRow<'_, '_>>) -> Result<HashSet<Uuid>, DbErr> {
-    ids(&insert_new(on, TABLE, &columns_of::<Entity>(), &rows).await?)
+    ids(&insert_new(on, TABLE, columns_of::<Entity>(), &rows).await?)
 }
 
 /// The state of an entry whose row was made in this transaction.

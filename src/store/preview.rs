@@ -74,8 +74,8 @@ async fn look(on: &Transaction, tables: &Tables) -> Result<Vec<Seen>, DbErr> {
     let mut all = Vec::with_capacity(tables.len());
     for (table, rows) in tables {
         let columns = (table.columns)();
-        let wanted = named(&columns, table);
-        let sql = look_sql(dialect, table, &columns, &wanted);
+        let wanted = named(columns, table);
+        let sql = look_sql(dialect, table, columns, &wanted);
         let found = on.query_rows(&sql, rows, &wanted).await?;
         let mut seen = Seen::new();
         for row in &found {

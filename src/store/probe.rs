@@ -32,13 +32,7 @@ impl Store {
             .collect();
         let writing = self.begin().await?;
         let on = &writing.transaction;
-        insert_new(
-            on,
-            TABLE,
-            &columns_of::<Entity>(),
-            &[of_nothing(event_type)],
-        )
-        .await?;
+        insert_new(on, TABLE, columns_of::<Entity>(), &[of_nothing(event_type)]).await?;
         for table in tables.into_iter().chain(["conversations"]) {
             let nothing = format!("INSERT INTO \"{table}\" SELECT * FROM \"{table}\" WHERE 1 = 0");
             on.execute_unprepared(&nothing).await?;

@@ -24,7 +24,7 @@ pub(super) async fn upsert<R: Cells>(
 ) -> Result<(), DbErr> {
     let dialect = Dialect::of(on.get_database_backend());
     for round in rounds(rows, table.key) {
-        let columns = used_columns(&(table.columns)(), &round);
+        let columns = used_columns((table.columns)(), &round);
         let sql = upsert_sql(dialect, table, &columns, keep_unsent);
         on.execute_rows(&sql, &round, &columns).await?;
     }

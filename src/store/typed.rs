@@ -137,7 +137,7 @@ async fn take_conversations(
         return Ok(());
     }
     let columns = (CONVERSATIONS.columns)();
-    let made = ids(&insert_new(on, CONVERSATIONS.name, &columns, &conversations).await?)?;
+    let made = ids(&insert_new(on, CONVERSATIONS.name, columns, &conversations).await?)?;
     conversations.retain(|conversation| conversation.is_held && !made.contains(&conversation.id));
     upsert(on, &CONVERSATIONS, conversations, true).await
 }

@@ -79,16 +79,19 @@ impl<T> Line<T> {
     }
 
     /// How many events of `most` to take at a time. Whoever gets a place keeps it for a batch, whoever comes
-    /// meanwhile. So where somebody of better priority has to wait, or had to lately, a batch is the smaller the
-    /// further it stands behind that: a half one step behind, an eighth seven steps behind. While nobody has to
-    /// wait, large batches are the quickest for all.
+    /// meanwhile. So where somebody of better priority has to wait, or had to lately, a batch is half as large. Not
+    /// smaller: what each batch costs beside its rows would take from all.
     pub(super) fn batch(&self, priority: u8, most: usize) -> usize {
-        let waiting = self.waiting.iter().map(|waiter| waiter.priority);
-        let lately = self.waited.iter();
-        let lately = lately.filter(|(_, at)| self.given - **at < LATELY);
-        let best = waiting.chain(lately.map(|(priority, _)| *priority)).min();
-        let steps = best.map_or(0, |best| priority.saturating_sub(best));
-        (most / (usize::from(steps) + 1)).max(1)
+        let waits = |better: &u8| *better < priority;
+        let now = self.waiting.iter().map(|waiter| &waiter.priority);
+        let is_recent = |(_, at): &(&u8, &u64)| self.given - **at < LATELY;
+        let lately = self.waited.iter().filter(is_recent);
+        let mut all = now.chain(lately.map(|(priority, _)| priority));
+        if all.any(waits) {
+            most.div_ceil(2)
+        } else {
+            most
+        }
     }
 }
 
@@ -168,12 +171,12 @@ mod tests {
         let mut line = taken();
         assert_eq!(line.batch(8, 500), 500, "nobody waits");
         line.join(1, ());
-        assert_eq!(line.batch(8, 500), 62);
+        assert_eq!(line.batch(8, 500), 250);
         assert_eq!(line.batch(2, 500), 250);
         assert_eq!(line.batch(1, 500), 500, "nobody better");
-        assert_eq!(line.batch(10, 3), 1, "never none");
+        assert_eq!(line.batch(10, 1), 1, "never none");
         line.next().unwrap();
-        assert_eq!(line.batch(8, 500), 62, "it had to wait lately");
+        assert_eq!(line.batch(8, 500), 250, "it had to wait lately");
         for _ in 0..LATELY {
             assert_eq!(line.next(), None);
             assert!(line.take());
@@ -254,7 +257,7 @@ mod tests {
                 }
                 prop_assert_eq!(line.free + held, places);
                 prop_assert!(line.free == 0 || line.waiting.is_empty());
-                prop_assert!(line.batch(priority, 500) >= 50);
+                prop_assert!(line.batch(priority, 500) >= 250);
             }
         }
     }

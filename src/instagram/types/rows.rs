@@ -13,7 +13,7 @@ pub struct Table {
     /// Its name in the database.
     pub name: &'static str,
     /// Its columns, from its entity.
-    pub columns: fn() -> Vec<Column>,
+    pub columns: fn() -> &'static [Column],
     /// The columns that make a row the same row.
     pub key: &'static [&'static str],
     /// What becomes of a column when its row is there already; a column that is

@@ -148,8 +148,9 @@ async fn move_keys(on: &Transaction, table: &Table, rows: &[Row]) -> Result<(), 
 
 fn named(table: &Table, names: &[&str]) -> Vec<Column> {
     (table.columns)()
-        .into_iter()
+        .iter()
         .filter(|column| names.contains(&column.name))
+        .copied()
         .collect()
 }
 
@@ -177,7 +178,7 @@ async fn overwrite(
     }
     for rows in alike.into_values() {
         for round in rounds(rows, table.key) {
-            let columns = used_columns(&(table.columns)(), &round);
+            let columns = used_columns((table.columns)(), &round);
             let sql = overwrite_sql(dialect, table, &columns, keep_unsent);
             on.execute_rows(&sql, &round, &columns).await?;
         }
