@@ -8,7 +8,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::post;
 use igstream::instagram::delivery::check_grammar;
 use igstream::instagram::signature::{AppSecrets, SIGNATURE_HEADER};
@@ -35,7 +35,7 @@ async fn deliver(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
-    let signature = headers.get(SIGNATURE_HEADER).map(|value| value.as_bytes());
+    let signature = headers.get(SIGNATURE_HEADER).map(HeaderValue::as_bytes);
     if secrets.verify(signature, &body).is_err() {
         return (StatusCode::UNAUTHORIZED, "");
     }
