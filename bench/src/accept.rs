@@ -1,8 +1,6 @@
 //! Deliveries are taken: against the same server without a journal, and against the disk.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +11,12 @@ use igstream::receiver::PATH;
 
 use crate::all_roles;
 use crate::database::Kind;
+use crate::floor::Floor;
 use crate::load::{Answers, Load, Signed, signed};
+use crate::machine;
 use crate::payloads::Payloads;
 use crate::plan::{Plan, count, size};
 use crate::report::{Bound, Row, Target};
-use crate::servers::{Process, free_address};
 use crate::world::World;
 
 /// How long each is measured, at most.
@@ -107,14 +106,14 @@ async fn with_connections(goals: Goals, plan: &Plan) -> Result<Vec<Row>> {
     let runs = measure(way, plan.runs).await?;
     let what = format!("accept, receiver alone, {} connections", way.connections);
     let beside_floor = |what: String, unit, figure: fn(&Accepted) -> f64| {
-        Row::new(what, unit, each(&runs, |(with, _)| figure(with)))
-            .against(FLOOR, each(&runs, |(_, floor)| figure(floor)))
+        Row::new(what, unit, each(&runs, |run| figure(&run.with)))
+            .against(FLOOR, each(&runs, |run| figure(&run.without)))
     };
-    let rates = each(&runs, |(with, _)| with.rate);
+    let rates = each(&runs, |run| run.with.rate);
     Ok(vec![
         beside_floor(what.clone(), "deliveries/s", |run| run.rate).target(goals.of_floor),
         Row::new(what.clone(), "deliveries/s", rates)
-            .against("the disk's syncs a second", vec![plan.syncs])
+            .against("the disk's syncs a second", each(&runs, |run| run.syncs))
             .target(goals.a_sync),
         beside_floor(format!("{what}: p50"), "ms", |run| run.p50),
         beside_floor(format!("{what}: p99"), "ms", |run| run.p99).target(goals.p99),
@@ -131,9 +130,9 @@ async fn with_twenty(plan: &Plan) -> Result<Row> {
     Ok(Row::new(
         "accept, receiver alone, 20 events a delivery",
         "events/s",
-        each(&runs, |(with, _)| events(with)),
+        each(&runs, |run| events(&run.with)),
     )
-    .against(FLOOR, each(&runs, |(_, floor)| events(floor)))
+    .against(FLOOR, each(&runs, |run| events(&run.without)))
     .target(Target::Measured(Bound::AtLeast(150_000.0))))
 }
 
@@ -156,27 +155,14 @@ async fn with_one(plan: &Plan) -> Result<Vec<Row>> {
     ])
 }
 
-/// The floor, as a process of its own.
-struct Floor {
-    _process: Process,
-    address: SocketAddr,
-}
-
-impl Floor {
-    /// Starts it.
-    async fn start(home: &Path) -> Result<Self> {
-        let address = free_address()?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["floor", "--bind", &address.to_string()]);
-        let process = Process::start("floor", home, &mut command)?;
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(Self {
-            _process: process,
-            address,
-        })
-    }
+/// One run.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    with: Accepted,
+    /// The floor.
+    without: Accepted,
+    /// What the disk made durable a second just before.
+    syncs: f64,
 }
 
 /// Enough deliveries for one measurement.
@@ -210,19 +196,25 @@ pub async fn post(
 }
 
 /// The receiver alone and its floor, in turns.
-async fn measure(way: Way, runs: usize) -> Result<Vec<(Accepted, Accepted)>> {
+async fn measure(way: Way, runs: usize) -> Result<Vec<Beside>> {
     let deliveries = deliveries(way);
     let mut all = Vec::new();
     for _ in 0..runs {
         let world = World::new(Kind::Sqlite).await?;
+        let syncs = machine::syncs_a_second(world.home.path())?;
         let floor = Floor::start(world.home.path()).await?;
         let without = measured(floor.address, &deliveries, way).await?;
         drop(floor);
         let receiver = world.igstream("receiver").await?;
         let with = measured(receiver.http, &deliveries, way).await?;
         receiver.process.stop()?;
-        eprintln!("{way:?}: {with:?} of {without:?}");
-        all.push((with, without));
+        let run = Beside {
+            with,
+            without,
+            syncs,
+        };
+        eprintln!("{way:?}: {run:?}");
+        all.push(run);
     }
     Ok(all)
 }

@@ -119,7 +119,7 @@ impl Arguments {
         }
     }
 
-    fn plan(&self, syncs: f64) -> Plan {
+    fn plan(&self) -> Plan {
         Plan {
             runs: if self.quick { 1 } else { self.runs.max(1) },
             events: if self.quick {
@@ -128,7 +128,6 @@ impl Arguments {
                 self.events
             },
             is_quick: self.quick,
-            syncs,
         }
     }
 
@@ -159,12 +158,12 @@ async fn main() -> Result<()> {
 async fn measure(arguments: &Arguments) -> Result<()> {
     let begun = Instant::now();
     let home = new_home()?;
-    let syncs = machine::syncs_a_second(home.path())?;
-    let plan = arguments.plan(syncs);
-    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    let plan = arguments.plan();
+    let (mut rows, mut syncs, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for part in arguments.parts() {
         let minutes = begun.elapsed().as_secs() / 60;
         eprintln!("{part:?}, after {minutes} minutes");
+        syncs.push(machine::syncs_a_second(home.path())?);
         match part.measure(&plan).await {
             Ok(measured) => rows.extend(measured),
             // Half an hour's figures are not thrown away for it.

@@ -9,8 +9,6 @@ pub struct Plan {
     pub events: usize,
     /// Little of all: to see whether it works.
     pub is_quick: bool,
-    /// How often a second the disk makes something durable.
-    pub syncs: f64,
 }
 
 impl Plan {

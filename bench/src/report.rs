@@ -198,8 +198,8 @@ pub fn table(rows: &[Row]) -> String {
 pub struct Circumstances {
     /// The machine, in a line.
     pub machine: String,
-    /// How often a second its disk makes 4 KiB durable.
-    pub syncs: f64,
+    /// How often a second its disk made 4 KiB durable, before each part.
+    pub syncs: Vec<f64>,
     /// Of what the figures are, each with its version.
     pub versions: Vec<String>,
     /// When, UTC.
@@ -230,8 +230,11 @@ pub fn markdown(rows: &[Row], under: &Circumstances) -> String {
     let _ = writeln!(text, "- machine: {}", under.machine);
     let _ = writeln!(
         text,
-        "- disk: {} syncs a second (4 KiB at the end of a file, one after the other)",
-        figure(under.syncs)
+        "- disk: {} syncs a second (4 KiB at the end of a file, one after the other; median of {} looks, {} to {})",
+        figure(median(&under.syncs)),
+        under.syncs.len(),
+        figure(under.syncs.iter().copied().fold(f64::INFINITY, f64::min)),
+        figure(under.syncs.iter().copied().fold(0.0, f64::max))
     );
     let _ = writeln!(text, "- versions: {}", under.versions.join(", "));
     let _ = writeln!(text, "- date: {}", under.date);
