@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt fuzz tools clean-data
+.PHONY: help run test test-faults bench check-client lint check-fmt check-clippy check-docs check-scripts check-licences fmt fuzz tools clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,14 @@ check-client: tools ## what other services find on NATS, read with nats-py
 	scripts/fetch-tools --python
 	cargo build --locked --bin igstream
 	python3 tests/independent_client.py
+
+# Which parts and how often, as in BENCH="--only accept,drain --runs 1"; all of it without.
+BENCH ?=
+
+bench: tools ## measure what it takes, beside the disk, the database and the usual design (40 minutes; BENCH="--help")
+	scripts/fetch-usual-design
+	cargo build --release --locked --workspace
+	scripts/with-postgres target/release/bench $(BENCH)
 
 lint: check-fmt check-clippy check-docs check-scripts check-licences ## format, clippy, documentation, scripts, licences
 

@@ -1,8 +1,6 @@
 //! Deliveries are taken: against the same server without a journal, and against the disk.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,14 +9,20 @@ use async_nats::jetstream::{self, stream};
 use hdrhistogram::Histogram;
 use igstream::receiver::PATH;
 
+use crate::all_roles;
 use crate::database::Kind;
-use crate::drain::World;
+use crate::floor::Floor;
 use crate::load::{Answers, Load, Signed, signed};
-use crate::payloads::{Mixture, Payloads};
-use crate::servers::{Igstream, Process, free_address};
+use crate::machine;
+use crate::payloads::Payloads;
+use crate::plan::{Plan, count, size};
+use crate::report::{Bound, Row, Target};
+use crate::world::World;
 
 /// How long each is measured, at most.
-const MEASURED_FOR: Duration = Duration::from_secs(4);
+pub const MEASURED_FOR: Duration = Duration::from_secs(4);
+/// What it is compared with.
+const FLOOR: &str = "the floor: the same server, nothing kept";
 const WARMED_FOR: Duration = Duration::from_millis(700);
 
 /// One way to post.
@@ -36,9 +40,9 @@ pub struct Accepted {
     /// Deliveries a second.
     pub rate: f64,
     /// In milliseconds.
-    pub p50: f64,
+    p50: f64,
     /// In milliseconds.
-    pub p99: f64,
+    p99: f64,
 }
 
 impl Accepted {
@@ -51,36 +55,124 @@ impl Accepted {
     }
 }
 
-/// The floor, as a process of its own.
-pub struct Floor {
-    _process: Process,
-    address: SocketAddr,
+/// All rows of accepting.
+pub async fn rows(plan: &Plan) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for goals in [USUAL, MANY] {
+        rows.extend(with_connections(goals, plan).await?);
+    }
+    rows.push(with_twenty(plan).await?);
+    rows.extend(with_one(plan).await?);
+    rows.extend(all_roles::rows(plan).await?);
+    Ok(rows)
 }
 
-impl Floor {
-    /// Starts it.
-    pub async fn start(home: &Path) -> Result<Self> {
-        let address = free_address()?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["floor", "--bind", &address.to_string()]);
-        let process = Process::start("floor", home, &mut command)?;
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(Self {
-            _process: process,
-            address,
-        })
-    }
+/// What should come of so many connections.
+#[derive(Debug, Clone, Copy)]
+struct Goals {
+    connections: usize,
+    of_floor: Target,
+    a_sync: Option<Target>,
+    p99: Option<Target>,
+}
+
+const USUAL: Goals = Goals {
+    connections: 64,
+    of_floor: Target::Ratio(Bound::AtLeast(0.4)),
+    // Where the disk is very quick, the processor is the bound.
+    a_sync: Some(Target::Either(
+        Bound::AtLeast(5.0),
+        Bound::AtLeast(25_000.0),
+    )),
+    p99: Some(Target::Measured(Bound::Below(6.0))),
+};
+const MANY: Goals = Goals {
+    connections: 256,
+    of_floor: Target::Ratio(Bound::AtLeast(0.5)),
+    a_sync: None,
+    p99: None,
+};
+
+/// A figure of each run.
+pub fn each<T>(runs: &[T], figure: impl Fn(&T) -> f64) -> Vec<f64> {
+    runs.iter().map(figure).collect()
+}
+
+async fn with_connections(goals: Goals, plan: &Plan) -> Result<Vec<Row>> {
+    let way = Way {
+        connections: goals.connections,
+        items: 1,
+    };
+    let runs = measure(way, plan.runs).await?;
+    let what = format!("accept, receiver alone, {} connections", way.connections);
+    let beside_floor = |what: String, unit, figure: fn(&Accepted) -> f64| {
+        Row::new(what, unit, each(&runs, |run| figure(&run.with)))
+            .against(FLOOR, each(&runs, |run| figure(&run.without)))
+    };
+    let rates = each(&runs, |run| run.with.rate);
+    Ok(vec![
+        beside_floor(what.clone(), "deliveries/s", |run| run.rate).target(goals.of_floor),
+        Row::new(what.clone(), "deliveries/s", rates)
+            .against("the disk's syncs a second", each(&runs, |run| run.syncs))
+            .target(goals.a_sync),
+        beside_floor(format!("{what}: p50"), "ms", |run| run.p50),
+        beside_floor(format!("{what}: p99"), "ms", |run| run.p99).target(goals.p99),
+    ])
+}
+
+async fn with_twenty(plan: &Plan) -> Result<Row> {
+    let way = Way {
+        connections: 64,
+        items: 20,
+    };
+    let runs = measure(way, plan.runs).await?;
+    let events = |accepted: &Accepted| accepted.rate * size(way.items);
+    Ok(Row::new(
+        "accept, receiver alone, 20 events a delivery",
+        "events/s",
+        each(&runs, |run| events(&run.with)),
+    )
+    .against(FLOOR, each(&runs, |run| events(&run.without)))
+    .target(Target::Measured(Bound::AtLeast(150_000.0))))
+}
+
+async fn with_one(plan: &Plan) -> Result<Vec<Row>> {
+    let runs = lone(plan.runs).await?;
+    let row = |what: &str, figure: fn(&Accepted) -> f64| {
+        Row::new(
+            format!("accept, receiver alone, one connection: {what}"),
+            "ms",
+            each(&runs, |(with, _)| figure(with)),
+        )
+        .against(
+            "one acknowledged publish",
+            each(&runs, |(_, plain)| figure(plain)),
+        )
+    };
+    Ok(vec![
+        row("p50", |run| run.p50).target(Target::Ratio(Bound::AtMost(1.3))),
+        row("p99", |run| run.p99),
+    ])
+}
+
+/// One run.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    with: Accepted,
+    /// The floor.
+    without: Accepted,
+    /// What the disk made durable a second just before.
+    syncs: f64,
 }
 
 /// Enough deliveries for one measurement.
-fn deliveries(way: Way) -> Arc<Vec<Signed>> {
+pub fn deliveries(way: Way) -> Arc<Vec<Signed>> {
     let number = 400_000 / (way.items + 3) * 3;
-    signed(Payloads::from(0, Mixture::Nine).deliveries(number, way.items))
+    signed(&Payloads::from(0).deliveries(number, way.items))
 }
 
-async fn post(
+/// Posts them, for so long at most.
+pub async fn post(
     address: SocketAddr,
     deliveries: &Arc<Vec<Signed>>,
     way: Way,
@@ -104,24 +196,31 @@ async fn post(
 }
 
 /// The receiver alone and its floor, in turns.
-pub async fn measure(way: Way, runs: usize) -> Result<Vec<(Accepted, Accepted)>> {
+async fn measure(way: Way, runs: usize) -> Result<Vec<Beside>> {
     let deliveries = deliveries(way);
     let mut all = Vec::new();
     for _ in 0..runs {
         let world = World::new(Kind::Sqlite).await?;
+        let syncs = machine::syncs_a_second(world.home.path())?;
         let floor = Floor::start(world.home.path()).await?;
         let without = measured(floor.address, &deliveries, way).await?;
         drop(floor);
         let receiver = world.igstream("receiver").await?;
         let with = measured(receiver.http, &deliveries, way).await?;
         receiver.process.stop()?;
-        eprintln!("{way:?}: {with:?} of {without:?}");
-        all.push((with, without));
+        let run = Beside {
+            with,
+            without,
+            syncs,
+        };
+        eprintln!("{way:?}: {run:?}");
+        all.push(run);
     }
     Ok(all)
 }
 
-async fn measured(
+/// Posts them, once the server is warm.
+pub async fn measured(
     address: SocketAddr,
     deliveries: &Arc<Vec<Signed>>,
     way: Way,
@@ -133,7 +232,7 @@ async fn measured(
 }
 
 /// One connection, beside plain acknowledged publishes of the same bytes, in turns.
-pub async fn lone(runs: usize) -> Result<Vec<(Accepted, Accepted)>> {
+async fn lone(runs: usize) -> Result<Vec<(Accepted, Accepted)>> {
     let way = Way {
         connections: 1,
         items: 1,
@@ -152,7 +251,6 @@ pub async fn lone(runs: usize) -> Result<Vec<(Accepted, Accepted)>> {
     Ok(all)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 async fn publishes(js: &jetstream::Context) -> Result<Accepted> {
     js.create_stream(stream::Config {
         name: "PLAIN".to_owned(),
@@ -160,7 +258,7 @@ async fn publishes(js: &jetstream::Context) -> Result<Accepted> {
         ..Default::default()
     })
     .await?;
-    let body = Payloads::from(0, Mixture::Nine).deliveries(1, 1).remove(0);
+    let body = Payloads::from(0).deliveries(1, 1).remove(0);
     let mut latencies = Histogram::<u64>::new(3)?;
     let begun = Instant::now();
     while begun.elapsed() < MEASURED_FOR {
@@ -168,9 +266,9 @@ async fn publishes(js: &jetstream::Context) -> Result<Accepted> {
         js.publish("plain", body.clone()).await?.await?;
         latencies.record(u64::try_from(sent.elapsed().as_micros())?.max(1))?;
     }
-    let rate = latencies.len() as f64 / begun.elapsed().as_secs_f64();
+    let rate = count(latencies.len()) / begun.elapsed().as_secs_f64();
     js.delete_stream("PLAIN").await?;
-    let milliseconds = |percentile| latencies.value_at_percentile(percentile) as f64 / 1000.0;
+    let milliseconds = |percentile| count(latencies.value_at_percentile(percentile)) / 1000.0;
     Ok(Accepted {
         rate,
         p50: milliseconds(50.0),

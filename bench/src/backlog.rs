@@ -13,10 +13,12 @@ use igstream::receiver::FRAME_BYTES;
 use igstream::stream::names::{DELIVERIES_SUBJECT, EVENTS, MESSAGE_ID};
 use uuid::Uuid;
 
+use crate::plan::count;
+
 /// How often a counter is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Nothing that is measured takes longer.
-const PATIENCE: Duration = Duration::from_mins(20);
+pub const PATIENCE: Duration = Duration::from_mins(20);
 
 /// Writes `bodies` into the journal, packed as the receiver does under load.
 pub async fn fill_journal(js: &jetstream::Context, bodies: &[Bytes]) -> Result<()> {
@@ -83,9 +85,8 @@ pub async fn speed<F: Future<Output = Result<u64>>>(all: u64, left: impl Fn() ->
             first = Some((now, now_left));
         }
         match first {
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             Some((since, at_first)) if now_left == 0 => {
-                return Ok(at_first as f64 / (now - since).as_secs_f64());
+                return Ok(count(at_first) / (now - since).as_secs_f64());
             }
             _ => {}
         }

@@ -11,6 +11,8 @@ use futures::StreamExt as _;
 use igstream::stream::names::EVENTS;
 use uuid::Uuid;
 
+use crate::plan::size;
+
 const BATCH: usize = 1000;
 
 /// A message as it was published.
@@ -54,7 +56,6 @@ fn own_headers(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// Sends `messages` to a stream of their own: messages a second.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub async fn speed(js: &jetstream::Context, messages: &[Published]) -> Result<f64> {
     js.create_stream(stream::Config {
         name: "LIMIT".to_owned(),
@@ -67,7 +68,7 @@ pub async fn speed(js: &jetstream::Context, messages: &[Published]) -> Result<f6
     for batch in messages.chunks(BATCH) {
         send(js, batch).await?;
     }
-    let speed = messages.len() as f64 / begun.elapsed().as_secs_f64();
+    let speed = size(messages.len()) / begun.elapsed().as_secs_f64();
     js.delete_stream("LIMIT").await?;
     Ok(speed)
 }

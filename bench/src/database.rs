@@ -55,6 +55,21 @@ impl Benched {
         })
     }
 
+    /// Removes it, however large it is; a file goes with its directory.
+    pub async fn remove(self) -> Result<()> {
+        self.connection.close().await?;
+        if self.kind == Kind::Sqlite {
+            return Ok(());
+        }
+        let (rest, _) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let (_, name) = rest.rsplit_once('/').context("the URL names no database")?;
+        let connection = Database::connect(server()?).await?;
+        connection
+            .execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await?;
+        Ok(connection.close().await?)
+    }
+
     /// Runs `sql`, one statement.
     pub async fn run(&self, sql: &str) -> Result<()> {
         self.connection
@@ -73,6 +88,21 @@ impl Benched {
             .await?
             .context("no row")?;
         Ok(row.try_get_by_index(0)?)
+    }
+
+    /// The texts that `sql` asks for, one a row.
+    pub async fn texts(&self, sql: &str) -> Result<Vec<String>> {
+        let statement = Statement::from_string(self.connection.get_database_backend(), sql);
+        let rows = self.connection.query_all_raw(statement).await?;
+        rows.iter()
+            .map(|row| Ok(row.try_get_by_index(0)?))
+            .collect()
+    }
+
+    /// The time by its own clock, as it writes it.
+    pub async fn now(&self) -> Result<String> {
+        let mut now = self.texts("SELECT clock_timestamp()::text").await?;
+        now.pop().context("no row")
     }
 
     /// How many rows the generic log has.
@@ -95,9 +125,13 @@ impl Benched {
     }
 }
 
+/// The `PostgreSQL` that is used, as its administrator reaches it.
+pub fn server() -> Result<String> {
+    std::env::var("DATABASE_URL").context("DATABASE_URL is not set: see `make bench`")
+}
+
 async fn new_postgres_database() -> Result<String> {
-    let admin =
-        std::env::var("DATABASE_URL").context("DATABASE_URL is not set: see `make bench`")?;
+    let admin = server()?;
     let name = format!("bench_{}", Uuid::new_v4().simple());
     let connection = Database::connect(&admin).await?;
     connection

@@ -1,6 +1,8 @@
 //! The floor of accepting: the same HTTP server, with the signature and the grammar checked, and nothing kept.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::post;
 use igstream::instagram::delivery::check_grammar;
 use igstream::instagram::signature::{AppSecrets, SIGNATURE_HEADER};
@@ -16,7 +18,32 @@ use igstream::listen::{self, Bounds};
 use igstream::receiver::PATH;
 use tokio::net::TcpListener;
 
-use crate::servers::SECRET;
+use crate::servers::{Process, SECRET, free_address};
+
+/// The floor, as a process of its own.
+#[derive(Debug)]
+pub struct Floor {
+    _process: Process,
+    /// Where it is posted to.
+    pub address: SocketAddr,
+}
+
+impl Floor {
+    /// Starts it.
+    pub async fn start(home: &Path) -> Result<Self> {
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["floor", "--bind", &address.to_string()]);
+        let process = Process::start("floor", home, &mut command)?;
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(Self {
+            _process: process,
+            address,
+        })
+    }
+}
 
 /// Answers at `address` until the process ends.
 pub async fn serve(address: SocketAddr) -> Result<()> {
@@ -35,7 +62,7 @@ async fn deliver(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
-    let signature = headers.get(SIGNATURE_HEADER).map(|value| value.as_bytes());
+    let signature = headers.get(SIGNATURE_HEADER).map(HeaderValue::as_bytes);
     if secrets.verify(signature, &body).is_err() {
         return (StatusCode::UNAUTHORIZED, "");
     }

@@ -9,9 +9,8 @@ use futures::TryStreamExt as _;
 use sea_orm::sqlx::postgres::{PgConnection, PgPoolCopyExt as _};
 use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use sea_orm::ConnectionTrait as _;
-
 use crate::database::{Benched, Kind, TABLES};
+use crate::plan::{count, size};
 
 /// How many connections write at once. More are worth nothing on two cores.
 const CONNECTIONS: usize = 2;
@@ -29,7 +28,7 @@ impl Rows {
     /// Keeps what is there.
     pub async fn read(from: &Benched, home: &Path) -> Result<Self> {
         Ok(match from.kind {
-            Kind::Postgres => Self::Postgres(Lines::read(from).await?),
+            Kind::Postgres => Self::Postgres(Lines::read(from, "true").await?),
             Kind::Sqlite => Self::Sqlite(Copies::make(from, home).await?),
         })
     }
@@ -51,13 +50,16 @@ pub struct Lines {
 }
 
 impl Lines {
-    async fn read(from: &Benched) -> Result<Self> {
+    /// Those of which `condition` is true.
+    pub async fn read(from: &Benched, condition: &str) -> Result<Self> {
         let pool = from.connection.get_postgres_connection_pool();
         let (mut tables, mut events) = (Vec::new(), 0);
         for table in TABLES {
             let mut lines = String::new();
             let mut copied = pool
-                .copy_out_raw(&format!("COPY {table} TO STDOUT"))
+                .copy_out_raw(&format!(
+                    "COPY (SELECT * FROM {table} WHERE {condition}) TO STDOUT"
+                ))
                 .await?;
             while let Some(bytes) = copied.try_next().await? {
                 lines.push_str(std::str::from_utf8(&bytes).context("COPY writes UTF-8")?);
@@ -72,8 +74,7 @@ impl Lines {
     }
 
     /// By `COPY`.
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    async fn insert(&self, database: &Benched, chunk: usize) -> Result<f64> {
+    pub async fn insert(&self, database: &Benched, chunk: usize) -> Result<f64> {
         let begun = Instant::now();
         // Others point to these.
         let (conversations, rest) = self.tables.split_at(1);
@@ -85,7 +86,7 @@ impl Lines {
         let halves =
             (0..CONNECTIONS).map(|half| self.insert_half(rest, &database.url, half, chunk));
         futures::future::try_join_all(halves).await?;
-        Ok(self.events as f64 / begun.elapsed().as_secs_f64())
+        Ok(size(self.events) / begun.elapsed().as_secs_f64())
     }
 
     async fn insert_half(
@@ -154,7 +155,6 @@ impl Copies {
     }
 
     /// From table to table, on one connection: the file has one writer.
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     async fn insert(&self, database: &Benched, chunk: usize) -> Result<f64> {
         let pool = database.connection.get_sqlite_connection_pool();
         let mut connection = pool.acquire().await?;
@@ -184,7 +184,7 @@ impl Copies {
                 .execute(AssertSqlSafe(statements.join("; ")))
                 .await?;
         }
-        let speed = self.events as f64 / begun.elapsed().as_secs_f64();
+        let speed = count(u64::try_from(self.events)?) / begun.elapsed().as_secs_f64();
         connection.execute("DETACH copies").await?;
         Ok(speed)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use igstream::instagram::signature::{SIGNATURE_HEADER, sign};
 use tokio::net::TcpStream;
 
+use crate::plan::{count, size};
 use crate::servers::SECRET;
 
 /// A delivery, signed.
@@ -27,12 +29,12 @@ pub struct Signed {
 
 /// Signs `bodies`.
 #[must_use]
-pub fn signed(bodies: Vec<Bytes>) -> Arc<Vec<Signed>> {
-    let sign = |body: Bytes| Signed {
-        signature: sign(SECRET, &body),
-        body,
+pub fn signed(bodies: &[Bytes]) -> Arc<Vec<Signed>> {
+    let sign = |body: &Bytes| Signed {
+        signature: sign(SECRET, body),
+        body: body.clone(),
     };
-    Arc::new(bodies.into_iter().map(sign).collect())
+    Arc::new(bodies.iter().map(sign).collect())
 }
 
 /// What is posted, and how.
@@ -59,6 +61,10 @@ pub struct Answers {
     pub taken: usize,
     /// How many otherwise.
     pub refused: usize,
+    /// When posting began.
+    pub begun: Instant,
+    /// The same by the clock on the wall.
+    pub begun_at: DateTime<Utc>,
     /// From the first post to the last answer.
     pub took: Duration,
     /// How long answers took, in microseconds.
@@ -68,16 +74,14 @@ pub struct Answers {
 impl Answers {
     /// Deliveries a second that were answered 200.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub fn rate(&self) -> f64 {
-        self.taken as f64 / self.took.as_secs_f64()
+        size(self.taken) / self.took.as_secs_f64()
     }
 
     /// A percentile of the answers' latencies, in milliseconds.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub fn milliseconds(&self, percentile: f64) -> f64 {
-        self.latencies.value_at_percentile(percentile) as f64 / 1000.0
+        count(self.latencies.value_at_percentile(percentile)) / 1000.0
     }
 }
 
@@ -93,8 +97,7 @@ impl Queue {
     /// The next delivery, and when it is due.
     fn take(&self) -> Option<(usize, Instant)> {
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let after = self.load.pace.map_or(0.0, |pace| nth as f64 / pace);
+        let after = self.load.pace.map_or(0.0, |pace| size(nth) / pace);
         let due = self.begun + Duration::from_secs_f64(after);
         let is_over = self.begun.elapsed() > self.load.at_most;
         (nth < self.load.deliveries.len() && !is_over).then_some((nth, due))
@@ -124,7 +127,7 @@ impl Load {
         for _ in 0..self.connections {
             connections.push(connect(self.address).await?);
         }
-        let begun = Instant::now();
+        let (begun, begun_at) = (Instant::now(), Utc::now());
         let queue = Arc::new(Queue {
             load: self,
             next: AtomicUsize::new(0),
@@ -138,6 +141,8 @@ impl Load {
         let mut all = Answers {
             taken: 0,
             refused: 0,
+            begun,
+            begun_at,
             took: Duration::ZERO,
             latencies: Histogram::new(3)?,
         };

@@ -145,7 +145,7 @@ impl Nats {
 }
 
 /// On the path, or fetched by the project.
-fn nats_server() -> Result<PathBuf> {
+pub fn nats_server() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin");
     std::env::split_paths(&path)
@@ -177,8 +177,6 @@ pub struct Igstream {
     pub process: Process,
     /// Where it is posted to.
     pub http: SocketAddr,
-    /// Where its metrics are.
-    pub metrics: SocketAddr,
 }
 
 impl Igstream {
@@ -223,11 +221,7 @@ impl Igstream {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok(Self {
-            process,
-            http,
-            metrics,
-        })
+        Ok(Self { process, http })
     }
 }
 
