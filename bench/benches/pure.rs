@@ -10,23 +10,23 @@ use std::hint::black_box;
 use bytes::Bytes;
 use chrono::Utc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use igstream::instagram::Delivery;
 use igstream::instagram::delivery::check_grammar;
 use igstream::instagram::identity::receipt_id;
 use igstream::instagram::signature::{AppSecrets, sign};
 use igstream::instagram::understand::Reading;
-use igstream::instagram::Delivery;
 use igstream::journal;
 use igstream::stream::message::Outgoing;
 use uuid::Uuid;
 
-use payloads::{Mixture, Payloads};
+use payloads::Payloads;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const MAX_PAYLOAD: usize = 9 * 1024 * 1024;
 
 /// A hundred deliveries of one event each: every type as often as it comes.
 fn deliveries() -> Vec<Delivery> {
-    let bodies = Payloads::from(0, Mixture::Nine).deliveries(100, 1);
+    let bodies = Payloads::from(0).deliveries(100, 1);
     let delivery = |body: Bytes| Delivery {
         id: Uuid::now_v7(),
         received_at: Utc::now(),
@@ -61,7 +61,9 @@ fn of_a_hundred(c: &mut Criterion) {
     group.bench_function("understand", |b| {
         b.iter(|| {
             for delivery in &deliveries {
-                Reading::of(delivery).events().for_each(|event| drop(black_box(event)));
+                Reading::of(delivery)
+                    .events()
+                    .for_each(|event| drop(black_box(event)));
             }
         });
     });
@@ -73,7 +75,11 @@ fn of_a_hundred(c: &mut Criterion) {
         });
     });
     group.bench_function("write the message", |b| {
-        let events = || deliveries.iter().flat_map(|delivery| Reading::of(delivery).events().collect::<Vec<_>>());
+        let events = || {
+            deliveries
+                .iter()
+                .flat_map(|delivery| Reading::of(delivery).events().collect::<Vec<_>>())
+        };
         b.iter_batched(
             || events().collect::<Vec<_>>(),
             |events| {
