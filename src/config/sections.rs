@@ -216,7 +216,7 @@ pub struct Handlers {
     /// Events in one transaction at most, 1 to 1000.
     #[serde(deserialize_with = "values::within::<_, _, 1, 1000>")]
     pub batch_size: usize,
-    /// Batches that are stored at the same time at most, 1 to 100.
+    /// Batches in hand at the same time at most where there is not enough of the database, 1 to 100.
     #[serde(deserialize_with = "values::within::<_, _, 1, 100>")]
     pub at_once: usize,
     /// Who goes first, of every event type: 1 to 10, lower is sooner.

@@ -5,6 +5,7 @@
 mod announcements;
 mod counts;
 mod intake;
+mod lanes;
 mod precedence;
 mod storing;
 
@@ -26,11 +27,12 @@ use crate::stream::Connection;
 use crate::stream::bulk::{Freshness, publish_all};
 use crate::stream::erase::delete_sequences;
 use crate::stream::names::EVENTS;
-use crate::supervisor::{Board, Child, Turn, Worker, worker};
+use crate::supervisor::{Board, Child, worker};
 
 use announcements::Announcements;
 use counts::Counts;
 pub use intake::{Batch, Intake, Unsettled, tell};
+use lanes::Lanes;
 pub use precedence::Precedence;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -79,16 +81,19 @@ pub struct Tools {
 #[must_use]
 pub fn child(event_type: &'static EventType, intake: &Intake, tools: &Tools) -> Child {
     let (intake, tools) = (intake.clone(), tools.clone());
-    worker(event_type.name, move || Handler {
-        event_type,
-        priority: tools.settings.priority_of(event_type),
-        intake: intake.clone(),
-        tools: tools.clone(),
-        pause: FIRST_PAUSE,
-        counts: Counts::new(event_type.name),
+    worker(event_type.name, move || {
+        Lanes::new(|| Handler {
+            event_type,
+            priority: tools.settings.priority_of(event_type),
+            intake: intake.clone(),
+            tools: tools.clone(),
+            pause: FIRST_PAUSE,
+            counts: Counts::new(event_type.name),
+        })
     })
 }
 
+/// One lane of a type's handler.
 struct Handler {
     event_type: &'static EventType,
     priority: u8,
@@ -112,31 +117,29 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Unfinished {
     }
 }
 
-impl Worker for Handler {
-    async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
-        if self.tools.stopping.is_cancelled() && !self.tools.connection.is_connected() {
-            // Nothing can be taken, and finding that out takes seconds.
-            return Ok(Turn::Done);
-        }
+impl Handler {
+    /// Whether the service stops and nothing can be taken: finding that out takes seconds.
+    fn is_cut_off(&self) -> bool {
+        self.tools.stopping.is_cancelled() && !self.tools.connection.is_connected()
+    }
+
+    /// The next batch, and whether it is as large as one may be; `None` where nothing came.
+    async fn take(&mut self) -> Result<Option<(Batch, bool)>, Unfinished> {
         let most = self.tools.settings.batch_size;
         let size = self.tools.precedence.batch(self.priority, most);
-        let finished = match self.intake.take(size).await {
+        match self.intake.take(size).await {
             Ok(batch) if batch.events.is_empty() => {
                 self.well();
-                Ok(())
+                Ok(None)
             }
-            Ok(batch) => self.process_parts(batch).await,
-            Err(error) => self.rest(&error, &[]).await,
-        };
-        match finished {
-            Ok(()) => Ok(Turn::Again),
-            Err(Unfinished::Stopping) => Ok(Turn::Done),
-            Err(Unfinished::Failed(error)) => Err(error),
+            Ok(batch) => {
+                let is_full = batch.events.len() >= size;
+                Ok(Some((batch, is_full)))
+            }
+            Err(error) => self.rest(&error, &[]).await.map(|()| None),
         }
     }
-}
 
-impl Handler {
     /// What a batch is not through with goes back at once: without a word it
     /// would come again only after the consumer's acknowledgement wait.
     async fn process_parts(&mut self, batch: Batch) -> Result<(), Unfinished> {
@@ -157,7 +160,22 @@ impl Handler {
         Ok(())
     }
 
+    /// At a place from its storing to its acknowledgement: announcing takes from the others, too. While there is
+    /// enough for all, no batch is large, and nobody needs a place.
     async fn process(&mut self, batch: &Batch) -> Result<(), Unfinished> {
+        let is_large = batch.events.len() >= self.tools.settings.batch_size.div_ceil(2);
+        let large = is_large.then(|| self.tools.precedence.large());
+        let place = if self.tools.precedence.is_short() {
+            self.place(&batch.messages).await
+        } else {
+            None
+        };
+        let done = storing::at(place, self.process_here(batch)).await;
+        drop(large);
+        done
+    }
+
+    async fn process_here(&mut self, batch: &Batch) -> Result<(), Unfinished> {
         let started = Instant::now();
         let outcomes = if let Some(outcome) = self.given_up(batch).await? {
             vec![outcome]

@@ -32,21 +32,20 @@ const KEPT_EVERY: Duration = Duration::from_secs(10);
 pub(super) const PATIENCE: u32 = 8;
 
 /// What was stored after all is found stored the next time: a receipt has one row.
-async fn in_time<T>(
-    place: Option<Place>,
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let mut work = pin!(work);
-    let work = async {
-        if let Ok(done) = timeout(PLACE_KEPT_FOR, &mut work).await {
-            return done;
-        }
-        drop(place);
-        work.await
-    };
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     timeout(STORED_WITHIN, work)
         .await
         .unwrap_or(Err(StoreError::TooLate(STORED_WITHIN)))
+}
+
+/// Does `work` at a place, which it keeps for a while.
+pub(super) async fn at<T>(place: Option<Place>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = timeout(PLACE_KEPT_FOR, &mut work).await {
+        return done;
+    }
+    drop(place);
+    work.await
 }
 
 impl Handler {
@@ -67,7 +66,7 @@ impl Handler {
                 return Ok(self.replay_given_up(event, &batch.messages));
             }
             let begun = self.tools.store.begin_attempt(event, most);
-            match self.in_turn(&batch.messages, begun).await {
+            match in_time(begun).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) if error.blame() == Blame::World => {
                     self.rest(&error, &batch.messages).await?;
@@ -101,7 +100,7 @@ impl Handler {
         Box::pin(async move {
             let mut unclear = 0;
             loop {
-                let error = match self.in_turn(messages, self.attempt(events)).await {
+                let error = match in_time(self.attempt(events)).await {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
@@ -110,9 +109,7 @@ impl Handler {
                 let is_worlds = match blame {
                     Blame::World => true,
                     Blame::Event => false,
-                    Blame::Unclear => {
-                        unclear < patience || !self.database_is_well(events, messages).await
-                    }
+                    Blame::Unclear => unclear < patience || !self.database_is_well(events).await,
                 };
                 match events {
                     _ if is_worlds => self.rest(&error, messages).await?,
@@ -129,28 +126,17 @@ impl Handler {
         })
     }
 
-    async fn database_is_well(&self, events: &[Incoming], messages: &[Unsettled]) -> bool {
-        let probe = self.tools.store.probe(self.event_type, events);
-        let probed = self.in_turn(messages, probe).await;
+    async fn database_is_well(&self, events: &[Incoming]) -> bool {
+        let probed = in_time(self.tools.store.probe(self.event_type, events)).await;
         if let Err(error) = &probed {
             debug!(event_type = self.event_type.name, %error, "the database is not well");
         }
         probed.is_ok()
     }
 
-    /// Does what the database has to do, when it is this handler's turn.
-    async fn in_turn<T>(
-        &self,
-        messages: &[Unsettled],
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let place = self.place(messages).await;
-        in_time(place, work).await
-    }
-
     /// A place at the database; the messages are kept meanwhile. While the service stops nobody comes any more,
     /// and nobody has to wait.
-    async fn place(&self, messages: &[Unsettled]) -> Option<Place> {
+    pub(super) async fn place(&self, messages: &[Unsettled]) -> Option<Place> {
         let mut place = pin!(self.tools.precedence.place(self.priority));
         loop {
             tokio::select! {
@@ -182,7 +168,7 @@ impl Handler {
         let most = self.tools.settings.max_attempts;
         loop {
             let recorded = self.tools.store.record_failure(event, error, most);
-            match self.in_turn(messages, recorded).await {
+            match in_time(recorded).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => self.rest(&error, messages).await?,
             }
@@ -200,7 +186,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_database_that_never_answers_is_not_waited_for() {
         let never = std::future::pending::<Result<(), _>>();
-        let error = in_time(None, never).await.unwrap_err();
+        let error = in_time(never).await.unwrap_err();
         assert!(matches!(error, StoreError::TooLate(_)), "{error}");
     }
 
@@ -208,10 +194,9 @@ mod tests {
     async fn what_hangs_at_the_database_keeps_nobody_from_it() {
         let precedence = Precedence::new(1);
         let place = Some(precedence.place(9).await);
-        let never = std::future::pending::<Result<(), StoreError>>();
-        let mut hanging = pin!(in_time(place, never));
+        let mut hanging = pin!(at(place, std::future::pending::<()>()));
         let next = tokio::select! {
-            _ = &mut hanging => None,
+            () = &mut hanging => None,
             next = precedence.place(1) => Some(next),
         };
         assert!(next.is_some(), "it is had before the other is given up");

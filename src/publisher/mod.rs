@@ -21,6 +21,7 @@ use std::time::Duration;
 use async_nats::jetstream::Message;
 use ractor::ActorProcessingErr;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -42,9 +43,11 @@ pub use understood::understood;
 pub const NAME: &str = "publisher";
 
 /// What one turn takes from the journal, if no single message is larger.
-const FETCH_MESSAGES: usize = 16;
+const FETCH_MESSAGES: usize = 64;
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
+/// How far apart turns begin, unless as much was taken as may be: a turn of few deliveries costs more than these.
+const APART: Duration = Duration::from_millis(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -63,6 +66,7 @@ pub fn child(
         journal: journal.clone(),
         board: board.clone(),
         stopping: stopping.clone(),
+        next: Instant::now(),
         pause: FIRST_PAUSE,
         metrics: HashMap::new(),
     })
@@ -73,6 +77,8 @@ struct Publisher {
     journal: Pull,
     board: Board,
     stopping: CancellationToken,
+    /// When the next turn begins at the earliest.
+    next: Instant,
     pause: Duration,
     metrics: HashMap<&'static str, TypeMetrics>,
 }
@@ -101,6 +107,8 @@ enum Published {
 
 impl Worker for Publisher {
     async fn turn(&mut self) -> Result<Turn, ActorProcessingErr> {
+        sleep_until(self.next).await;
+        let began = Instant::now();
         let fetched = self.journal.fetch(FETCH_MESSAGES, FETCH_BYTES, FETCH_WAIT);
         let messages = match fetched.await {
             Ok(messages) => messages,
@@ -114,6 +122,8 @@ impl Worker for Publisher {
             self.well();
             return Ok(Turn::Again);
         }
+        let is_full = messages.len() >= FETCH_MESSAGES;
+        self.next = if is_full { began } else { began + APART };
         let taken = Taken::of(messages, &self.connection).await;
         match self.process(&taken).await {
             Ok(()) => Ok(Turn::Again),

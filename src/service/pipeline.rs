@@ -199,13 +199,8 @@ impl Builder {
     }
 
     fn start_handlers(&self, store: &Store, intakes: &[(&'static EventType, Intake)]) {
-        let at_once = if store.has_one_writer() {
-            1
-        } else {
-            self.plan.handlers.at_once
-        };
         let tools = Tools {
-            precedence: Precedence::new(at_once),
+            precedence: Precedence::new(self.plan.handlers.at_once),
             connection: self.plan.connection.clone(),
             store: store.clone(),
             board: self.plan.board.clone(),

@@ -117,12 +117,6 @@ impl Store {
         &self.database
     }
 
-    /// Whether only one batch can be written at a time, whatever there is of connections.
-    #[must_use]
-    pub fn has_one_writer(&self) -> bool {
-        self.backend() == DbBackend::Sqlite
-    }
-
     /// The highest sequence of `INSTAGRAM_EVENTS` that a row was stored from. Asked
     /// type by type, as the index has it.
     pub async fn highest_sequence(&self) -> Result<u64, StoreError> {
@@ -149,7 +143,7 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<Writing<'_>, DbErr> {
-        let turn = if self.has_one_writer() {
+        let turn = if self.backend() == DbBackend::Sqlite {
             Some(self.sqlite_writer.lock().await)
         } else {
             None

@@ -3,6 +3,7 @@
 
 mod line;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::{self, Sender};
@@ -13,6 +14,18 @@ use line::Line;
 #[derive(Clone)]
 pub struct Precedence {
     line: Arc<Mutex<Line<Sender<Place>>>>,
+    /// How many large batches are in hand.
+    large: Arc<AtomicUsize>,
+}
+
+/// A large batch in hand: events wait for the database.
+#[must_use]
+pub(super) struct Large(Arc<AtomicUsize>);
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A place at the database. It goes to the next when it is dropped, also by a panic.
@@ -27,7 +40,19 @@ impl Precedence {
     pub fn new(places: usize) -> Self {
         Self {
             line: Arc::new(Mutex::new(Line::new(places.max(1)))),
+            large: Arc::default(),
         }
+    }
+
+    /// Tells that a large batch is in hand, until it is dropped.
+    pub(super) fn large(&self) -> Large {
+        self.large.fetch_add(1, Ordering::Relaxed);
+        Large(Arc::clone(&self.large))
+    }
+
+    /// Whether there is not enough of the database: then nobody goes without a place.
+    pub(super) fn is_short(&self) -> bool {
+        self.large.load(Ordering::Relaxed) > 0
     }
 
     /// A place, as soon as it is the turn of this priority (1 to 10, lower is sooner). Whoever drops the future
@@ -88,7 +113,6 @@ mod tests {
     use std::future::Future;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::{Pin, pin};
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Poll;
     use std::time::Duration;
 
