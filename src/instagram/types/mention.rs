@@ -19,7 +19,13 @@ pub static TYPE: EventType = EventType {
     claims: |item| item.field.as_deref() == Some("mentions"),
     understand: meaning,
     tables: &[&TABLE],
-    plan: |event| Plan::one(&TABLE, Cow::Owned(own_row(event, &event.data)), Thread::None),
+    plan: |event| {
+        Plan::one(
+            &TABLE,
+            Cow::Owned(own_row(event, &event.data)),
+            Thread::None,
+        )
+    },
 };
 
 /// The name of the table.
