@@ -7,7 +7,7 @@ use igstream::cli::Cli;
 use igstream::config::ConfigError;
 use igstream::service::ServiceError;
 
-/// Half of a handler's time went into the system's own.
+/// A batch is tens of thousands of small pieces, many of them freed by another thread than made them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -47,7 +47,7 @@ pub struct HandlerSettings {
     pub backoff: Vec<Duration>,
     /// How many events a batch holds at most.
     pub batch_size: usize,
-    /// How many batches are stored at the same time.
+    /// How many batches are in hand at the same time where there is not enough of the database.
     pub at_once: usize,
     /// Who goes first, by type: 1 to 10, lower is sooner.
     pub priority: BTreeMap<String, u8>,

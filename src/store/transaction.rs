@@ -1,5 +1,5 @@
-//! A transaction that stores. `PostgreSQL`'s is the driver's own: rows go to it as arrays that borrow what they hold,
-//! which `SeaORM`'s values cannot, and which was half of what storing cost. All else goes through `SeaORM` on either
+//! A transaction that stores. `PostgreSQL`'s is the driver's own: rows go to it as arrays that borrow what they hold
+//! and have a NULL where there is nothing, which `SeaORM`'s values cannot. All else goes through `SeaORM` on either
 //! database.
 
 use entity::columns::Column;
