@@ -16,8 +16,8 @@ use crate::stream::message::read_event;
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// How long to wait for the first event.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long to look whether anything is to be processed once more.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How long to look whether anything is to be processed once more: what comes meanwhile waits.
+const GLANCE: Duration = Duration::ZERO;
 /// How often to look, in turns that found events.
 const GLANCE_EVERY: u32 = 16;
 /// So often an event is tried together with others.

@@ -67,9 +67,15 @@ struct Request {
     batch: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_bytes: Option<usize>,
-    /// In nanoseconds: so long it waits for the first message when there is none.
+    /// In nanoseconds: so long it waits for the first message when there is none. Without it, it does not wait.
+    #[serde(skip_serializing_if = "is_zero")]
     expires: u128,
     no_wait: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "Serde wants it")]
+fn is_zero(nanoseconds: &u128) -> bool {
+    *nanoseconds == 0
 }
 
 /// What came.
