@@ -129,6 +129,12 @@ fn at(places: &[&str], holds: impl Fn(&str) -> bool) -> Option<What> {
         .map(|fault| fault.what)
 }
 
+/// Whether any can strike a type's handler.
+pub(crate) fn is_asked_in(event_type: &str) -> bool {
+    let here = |fault: &Fault| [event_type, HANDLERS].contains(&fault.place.as_str());
+    all().iter().any(here)
+}
+
 /// Strikes the attempt of a type's handler at a batch.
 pub(crate) async fn in_handler(event_type: &str, events: &[Incoming]) -> Result<(), StoreError> {
     let holds = |text: &str| {

@@ -1,6 +1,7 @@
 //! Where a handler's events come from: its type's own consumer, and what is to
 //! be processed once more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
@@ -36,8 +37,8 @@ pub struct Intake {
 /// Events taken, and beside each its message, which is still to be settled.
 #[derive(Default)]
 pub struct Batch {
-    /// The events.
-    pub events: Vec<Incoming>,
+    /// The events, which are shared while they are stored with those of others.
+    pub events: Arc<Vec<Incoming>>,
     /// Their messages, in the same order.
     pub messages: Vec<Unsettled>,
     /// Whether this is one event that was delivered so often that it may be what
@@ -61,25 +62,30 @@ impl Unsettled {
 }
 
 impl Batch {
+    fn of(told: Vec<(Incoming, Unsettled)>, is_suspect: bool) -> Self {
+        let (events, messages): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+        Self {
+            events: Arc::new(events),
+            messages,
+            is_suspect,
+        }
+    }
+
     /// The events that were not delivered often, together; then each of the
     /// others alone, so that it takes none of the others with it.
     #[must_use]
     pub fn parts(self) -> Vec<Self> {
-        let mut together = Self::default();
-        let mut alone = Vec::new();
-        for (event, message) in self.events.into_iter().zip(self.messages) {
-            if message.deliveries > UNSUSPECTED_DELIVERIES {
-                alone.push(Self {
-                    events: vec![event],
-                    messages: vec![message],
-                    is_suspect: true,
-                });
-            } else {
-                together.events.push(event);
-                together.messages.push(message);
-            }
+        let is_suspect = |message: &Unsettled| message.deliveries > UNSUSPECTED_DELIVERIES;
+        if !self.messages.iter().any(is_suspect) {
+            return vec![self];
         }
-        let together = Some(together).filter(|batch| !batch.events.is_empty());
+        let events = Arc::unwrap_or_clone(self.events).into_iter();
+        let (alone, together): (Vec<_>, Vec<_>) = events
+            .zip(self.messages)
+            .partition(|(_, message)| is_suspect(message));
+        let together = Some(together).filter(|told| !told.is_empty());
+        let together = together.map(|told| Self::of(told, false));
+        let alone = alone.into_iter().map(|told| Self::of(vec![told], true));
         together.into_iter().chain(alone).collect()
     }
 
@@ -123,22 +129,23 @@ impl Intake {
 }
 
 async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
-    let mut batch = Batch::default();
+    let mut told = Vec::with_capacity(messages.len());
     for message in messages {
         let (sequence, delivered) = message
             .info()
             .map_or((0, 1), |info| (info.stream_sequence, info.delivered));
         match read_event(&message, sequence) {
             Ok(event) => {
-                batch.events.push(Incoming {
+                let incoming = Incoming {
                     event,
                     sequence: (!reprocess).then_some(sequence),
                     occasion: occasion(&message, reprocess),
-                });
-                batch.messages.push(Unsettled {
+                };
+                let message = Unsettled {
                     deliveries: delivered,
                     message,
-                });
+                };
+                told.push((incoming, message));
             }
             Err(error) => {
                 error!(%error, "a message cannot be read; it stays where it is");
@@ -146,7 +153,7 @@ async fn read(messages: Vec<Message>, reprocess: bool) -> Batch {
             }
         }
     }
-    batch
+    Batch::of(told, false)
 }
 
 fn occasion(message: &Message, reprocess: bool) -> Occasion {

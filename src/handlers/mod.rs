@@ -3,16 +3,19 @@
 //! anywhere only does again what does not matter twice.
 
 mod announcements;
+mod convoy;
 mod counts;
 mod intake;
 mod lanes;
 mod precedence;
 mod storing;
+mod together;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::iter::repeat;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::AckKind;
@@ -34,6 +37,8 @@ use counts::Counts;
 pub use intake::{Batch, Intake, Unsettled, tell};
 use lanes::Lanes;
 pub use precedence::Precedence;
+use together::Company;
+pub use together::Together;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -71,6 +76,8 @@ pub struct Tools {
     pub board: Board,
     /// The places at the database.
     pub precedence: Precedence,
+    /// Where small batches meet.
+    pub together: Arc<Together>,
     /// What `handlers.*` says.
     pub settings: HandlerSettings,
     /// Set when the service stops: nobody waits for the world any more.
@@ -88,6 +95,7 @@ pub fn child(event_type: &'static EventType, intake: &Intake, tools: &Tools) -> 
             intake: intake.clone(),
             tools: tools.clone(),
             pause: FIRST_PAUSE,
+            company: Company::default(),
             counts: Counts::new(event_type.name),
         })
     })
@@ -100,6 +108,7 @@ struct Handler {
     intake: Intake,
     tools: Tools,
     pause: Duration,
+    company: Company,
     counts: Counts,
 }
 
@@ -179,6 +188,8 @@ impl Handler {
         let started = Instant::now();
         let outcomes = if let Some(outcome) = self.given_up(batch).await? {
             vec![outcome]
+        } else if let Some(outcomes) = self.store_together(batch).await {
+            outcomes
         } else {
             let (events, messages) = (&batch.events, &batch.messages);
             self.store(events, messages, storing::PATIENCE).await?
@@ -221,6 +232,12 @@ impl Handler {
         }: Announcements,
         messages: &[Unsettled],
     ) -> Result<(), Unfinished> {
+        let is_fresh = freshness == Freshness::Fresh;
+        let stored = if is_fresh && self.announce_together(&stored).await {
+            Vec::new()
+        } else {
+            stored
+        };
         // Each kind has a stream of its own: a batch goes to one.
         for (announced, mut freshness) in [(stored, freshness), (dead, Freshness::Repeated)] {
             let connection = &self.tools.connection.clone();

@@ -104,6 +104,7 @@ impl Handler {
                     Ok(outcomes) => return Ok(outcomes),
                     Err(error) => error,
                 };
+                self.company.shun();
                 let blame = error.blame();
                 unclear += u32::from(blame == Blame::Unclear);
                 let is_worlds = match blame {
@@ -151,7 +152,7 @@ impl Handler {
     async fn attempt(&self, events: &[Incoming]) -> Result<Vec<Outcome>, StoreError> {
         #[cfg(debug_assertions)]
         crate::fault::in_handler(self.event_type.name, events).await?;
-        self.tools.store.store(self.event_type, events).await
+        self.tools.store.store(events).await
     }
 
     async fn failed(

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::report::{Changes, Report, count};
 use super::{Ask, ReplayError};
-use crate::instagram::{Event, EventType, types};
+use crate::instagram::{Event, types};
 use crate::publisher::fitting;
 use crate::store::error::Blame;
 use crate::store::replayable::Way;
@@ -121,8 +121,8 @@ impl<'a> Work<'a> {
         patiently(|| publish_all(self.ask.connection, outgoing, Freshness::Repeated)).await?;
         self.outgoing.clear();
         for (name, batch) in std::mem::take(&mut self.looked_at) {
-            if let Some(event_type) = types::by_name(&name) {
-                self.look(event_type, &batch).await?;
+            if types::by_name(&name).is_some() {
+                self.look(&batch).await?;
             }
         }
         if self.told.elapsed() >= TELL_EVERY {
@@ -147,14 +147,10 @@ impl<'a> Work<'a> {
     }
 
     /// What the database would refuse is looked for by halving, as a handler does.
-    fn look<'b>(
-        &'b mut self,
-        event_type: &'static EventType,
-        batch: &'b [Incoming],
-    ) -> BoxFuture<'b, Result<(), ReplayError>> {
+    fn look<'b>(&'b mut self, batch: &'b [Incoming]) -> BoxFuture<'b, Result<(), ReplayError>> {
         Box::pin(async move {
             let changes = self.report.changes.get_or_insert_default();
-            match self.ask.store.preview(event_type, batch).await {
+            match self.ask.store.preview(batch).await {
                 Ok(differences) => changes.add(differences),
                 Err(error) if error.blame() == Blame::World => return Err(error.into()),
                 Err(error) if batch.len() == 1 => {
@@ -164,8 +160,8 @@ impl<'a> Work<'a> {
                 }
                 Err(_) => {
                     let (first, second) = batch.split_at(batch.len() / 2);
-                    self.look(event_type, first).await?;
-                    self.look(event_type, second).await?;
+                    self.look(first).await?;
+                    self.look(second).await?;
                 }
             }
             Ok(())

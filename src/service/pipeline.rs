@@ -201,6 +201,7 @@ impl Builder {
     fn start_handlers(&self, store: &Store, intakes: &[(&'static EventType, Intake)]) {
         let tools = Tools {
             precedence: Precedence::new(self.plan.handlers.at_once),
+            together: Arc::default(),
             connection: self.plan.connection.clone(),
             store: store.clone(),
             board: self.plan.board.clone(),

@@ -1,12 +1,13 @@
-//! The way of a batch of events of one type into the database.
+//! The way of a batch of events into the database.
 //!
 //! The order of the steps is the order in which two transactions may meet:
 //! generic rows by their event ids, then conversations, then the rows that hang
-//! on them, then the links between rows, last the accounts' counters. Everyone
+//! on them, table by table, then the links between rows, last the accounts' counters. Everyone
 //! takes locks in that order, sorted within a step, so that nobody waits for
 //! someone who waits for them; and whoever gets a conversation second sees the
 //! rows of whoever had it first, so that links are found from either side.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -19,46 +20,37 @@ use super::erased::Tombstones;
 use super::typed::Planned;
 use super::unsent::Unsent;
 use super::{Store, StoreError, again, generic, typed};
-use crate::instagram::EventType;
 
 impl Store {
-    /// Stores a batch of events of one type, all or nothing, and says what became
-    /// of each, in their order.
-    pub async fn store(
+    /// Stores a batch of events, all or nothing, and says what became of each, in
+    /// their order. They may be of several types: a transaction costs the same for
+    /// one as for all.
+    pub async fn store<I: Borrow<Incoming>>(
         &self,
-        event_type: &EventType,
-        batch: &[Incoming],
+        batch: &[I],
     ) -> Result<Vec<Outcome>, StoreError> {
-        let accounts = self
-            .accounts_of(
-                batch
-                    .iter()
-                    // What is stored has its account, and makes none.
-                    .filter(|incoming| incoming.occasion != Occasion::Replay)
-                    .map(|incoming| incoming.event.ig_account_id.as_str()),
-            )
-            .await?;
+        let told = batch
+            .iter()
+            .map(I::borrow)
+            // What is stored has its account, and makes none.
+            .filter(|incoming| incoming.occasion != Occasion::Replay)
+            .map(|incoming| incoming.event.ig_account_id.as_str());
+        let accounts = self.accounts_of(told).await?;
         let mut entries = Entries::of(batch, &accounts);
         let writing = self.begin().await?;
-        self.write(&writing.transaction, event_type, &mut entries)
-            .await?;
+        self.write(&writing.transaction, &mut entries).await?;
         writing.commit().await?;
-        Ok(entries.outcomes(event_type, batch))
+        Ok(entries.outcomes(batch))
     }
 
-    async fn write(
-        &self,
-        on: &Transaction,
-        event_type: &EventType,
-        entries: &mut Entries<'_>,
-    ) -> Result<(), StoreError> {
+    async fn write(&self, on: &Transaction, entries: &mut Entries<'_>) -> Result<(), StoreError> {
         entries.leave_out_erased(on).await?;
         if entries.0.is_empty() {
             return Ok(());
         }
         give_rows(on, &mut entries.0, Utc::now()).await?;
-        let planned = Planned::of(event_type, &entries.0);
-        self.write_typed(on, event_type, entries, planned).await?;
+        let planned = Planned::of(&entries.0);
+        self.write_typed(on, entries, planned).await?;
         count(on, &entries.0).await?;
         Ok(())
     }
@@ -66,13 +58,12 @@ impl Store {
     pub(super) async fn write_typed(
         &self,
         on: &Transaction,
-        event_type: &EventType,
         entries: &Entries<'_>,
         planned: Planned<'_>,
     ) -> Result<(), StoreError> {
         planned.write(on, self.keep_unsent).await?;
         if !self.keep_unsent {
-            Unsent::of(event_type, &entries.0).blank(on).await?;
+            Unsent::of(&entries.0).blank(on).await?;
         }
         Ok(())
     }
@@ -100,9 +91,12 @@ pub(super) struct Entries<'a>(pub(super) Vec<Entry<'a>>);
 
 impl<'a> Entries<'a> {
     /// One entry a receipt, in the order of event ids.
-    pub(super) fn of(batch: &'a [Incoming], accounts: &HashMap<String, Uuid>) -> Self {
+    pub(super) fn of<I: Borrow<Incoming>>(
+        batch: &'a [I],
+        accounts: &HashMap<String, Uuid>,
+    ) -> Self {
         let mut by_receipt: HashMap<Uuid, Entry<'a>> = HashMap::new();
-        for incoming in batch {
+        for incoming in batch.iter().map(I::borrow) {
             let event = &incoming.event;
             let entry = match by_receipt.remove(&event.receipt_id) {
                 Some(entry) => entry.and(incoming),
@@ -133,7 +127,7 @@ impl<'a> Entries<'a> {
         tombstones.make_way(on, &self.0).await
     }
 
-    fn outcomes(&self, event_type: &EventType, batch: &[Incoming]) -> Vec<Outcome> {
+    fn outcomes(&self, batch: &[impl Borrow<Incoming>]) -> Vec<Outcome> {
         let by_receipt: HashMap<Uuid, &Entry<'_>> = self
             .0
             .iter()
@@ -142,15 +136,13 @@ impl<'a> Entries<'a> {
         let outcome = |incoming: &Incoming| {
             by_receipt
                 .get(&incoming.event.receipt_id)
-                .map_or(Outcome::Erased, |entry| {
-                    outcome(event_type, entry, incoming.occasion)
-                })
+                .map_or(Outcome::Erased, |entry| outcome(entry, incoming.occasion))
         };
-        batch.iter().map(outcome).collect()
+        batch.iter().map(Borrow::borrow).map(outcome).collect()
     }
 }
 
-fn outcome(event_type: &EventType, entry: &Entry<'_>, occasion: Occasion) -> Outcome {
+fn outcome(entry: &Entry<'_>, occasion: Occasion) -> Outcome {
     // Told already, and not again: for a replay nothing is new.
     if occasion == Occasion::Replay {
         return Outcome::Replayed;
@@ -163,7 +155,7 @@ fn outcome(event_type: &EventType, entry: &Entry<'_>, occasion: Occasion) -> Out
     told.unwrap_or_else(|| match entry.account_id {
         Some(account_id) => Outcome::Stored {
             account_id,
-            rows: typed::rows_of(event_type, entry.event),
+            rows: typed::rows_of(entry.event_type, entry.event),
             again: entry.state != State::Fresh,
         },
         None => Outcome::Unassigned,

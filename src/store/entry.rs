@@ -4,7 +4,7 @@ use entity::webhook_event::status::{DEAD, DUPLICATE, RETRYING, STORED, UNASSIGNE
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use crate::instagram::Event;
+use crate::instagram::{Event, EventType, types};
 
 /// An event as it comes from its stream.
 #[derive(Debug, Clone)]
@@ -91,6 +91,7 @@ pub(super) struct Known {
 /// A receipt of the batch, and what is known of it so far.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
+    pub(super) event_type: &'static EventType,
     pub(super) event: &'a Event,
     /// The highest sequence at which the receipt came.
     pub(super) sequence: Option<u64>,
@@ -124,6 +125,7 @@ pub(super) enum State {
 impl<'a> Entry<'a> {
     pub(super) fn new(incoming: &'a Incoming, account_id: Option<Uuid>) -> Self {
         Self {
+            event_type: types::by_name(&incoming.event.event_type).unwrap_or(&types::UNKNOWN),
             event: &incoming.event,
             sequence: incoming.sequence,
             reprocess: false,

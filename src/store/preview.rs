@@ -16,7 +16,6 @@ use super::entry::Incoming;
 use super::rewrite::has_id_of_its_own;
 use super::typed::{Planned, Tables, add_row};
 use super::{Store, StoreError};
-use crate::instagram::EventType;
 use crate::instagram::types::Table;
 
 /// A column that would hold something else.
@@ -44,22 +43,18 @@ impl Store {
     /// What writing the typed rows of `batch` again would change; it comes as
     /// replays, and all of it is stored. Changes nothing, but holds the rows for as
     /// long as it looks.
-    pub async fn preview(
-        &self,
-        event_type: &EventType,
-        batch: &[Incoming],
-    ) -> Result<Vec<Difference>, StoreError> {
+    pub async fn preview(&self, batch: &[Incoming]) -> Result<Vec<Difference>, StoreError> {
         let mut entries = Entries::of(batch, &HashMap::new());
         let writing = self.begin().await?;
         let on = &writing.transaction;
         give_rows(on, &mut entries.0, chrono::Utc::now()).await?;
-        let planned = Planned::of(event_type, &entries.0);
+        let planned = Planned::of(&entries.0);
         let mut tables = Tables::new();
         for one in &planned.rewritten {
             add_row(&mut tables, one.table, one.row.clone());
         }
         let before = look(on, &tables).await?;
-        self.write_typed(on, event_type, &entries, planned).await?;
+        self.write_typed(on, &entries, planned).await?;
         let after = look(on, &tables).await?;
         writing.roll_back().await?;
         let all = tables.iter().zip(before.iter().zip(&after));

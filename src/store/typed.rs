@@ -28,7 +28,7 @@ pub(super) static CONVERSATIONS: Table = Table {
     told_by: &[],
 };
 
-/// The rows that entries of one type leave, not yet written.
+/// The rows that entries leave, not yet written.
 #[derive(Default)]
 pub(super) struct Planned<'a> {
     conversations: BTreeMap<Uuid, Conversation<'a>>,
@@ -43,21 +43,23 @@ pub(super) type Tables = Vec<(&'static Table, Vec<Row>)>;
 impl<'a> Planned<'a> {
     /// The rows of those of `entries` that are fresh or written again. Takes the
     /// conversations of duplicates too: see [`super::unsent`].
-    pub(super) fn of(event_type: &EventType, entries: &[Entry<'a>]) -> Self {
+    pub(super) fn of(entries: &[Entry<'a>]) -> Self {
         let mut planned = Self::default();
         for entry in entries {
             if let Some(account_id) = entry.account_id
                 && (entry.is_fresh() || entry.is_rewritten() || entry.is_duplicate())
             {
-                planned.add(event_type, entry, account_id);
+                planned.add(entry, account_id);
             }
         }
+        // The order in which everyone takes their locks.
+        planned.fresh.sort_by_key(|(table, _)| table.name);
         planned
     }
 
-    fn add(&mut self, event_type: &EventType, entry: &Entry<'a>, account_id: Uuid) {
+    fn add(&mut self, entry: &Entry<'a>, account_id: Uuid) {
         let event = entry.event;
-        let plan = (event_type.plan)(event);
+        let plan = (entry.event_type.plan)(event);
         let conversation = conversation(account_id, event, &plan);
         let id = conversation.as_ref().map(|conversation| conversation.id);
         for write in plan.writes {

@@ -40,12 +40,11 @@ struct Deleted<'a> {
 }
 
 impl<'a> Unsent<'a> {
-    pub(super) fn of(event_type: &EventType, entries: &[Entry<'a>]) -> Self {
-        let of_messages = OF_MESSAGES.iter().any(|told| told.name == event_type.name);
+    pub(super) fn of(entries: &[Entry<'a>]) -> Self {
         let mut told = BTreeMap::new();
         for entry in entries
             .iter()
-            .filter(|_| of_messages)
+            .filter(|entry| is_of_messages(entry.event_type))
             .filter(|entry| entry.is_fresh() || entry.is_rewritten() || entry.is_duplicate())
         {
             let event = entry.event;
@@ -110,6 +109,10 @@ impl<'a> Unsent<'a> {
             mid,
         })
     }
+}
+
+fn is_of_messages(event_type: &EventType) -> bool {
+    OF_MESSAGES.iter().any(|told| told.name == event_type.name)
 }
 
 /// Where the first rows of the events of a message lie.

@@ -12,7 +12,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::support::{
     deliveries::{
         IG, PERSON, connect, delivery_to, empty_store_on, from_stream, once_more, put, put_one,
-        store_on, type_of,
+        store_on,
     },
     eventually::eventually_true,
     on_both,
@@ -113,10 +113,7 @@ async fn nothing_that_is_covered_is_stored(database: TestDatabase) {
     // One whose rows are there is not told as stored either.
     let outcomes = put(&store, &[&new, &stored]).await;
     assert_eq!(outcomes, [Outcome::Erased, Outcome::Erased]);
-    let again = store
-        .store(type_of(&new), &[once_more(&new)])
-        .await
-        .unwrap();
+    let again = store.store(&[once_more(&new)]).await.unwrap();
     assert_eq!(again, [Outcome::Erased]);
     let failing = from_stream(&new, 7);
     let failed = store.record_failure(&failing, &NO_ERROR, 1).await.unwrap();

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::store_identity::row_of;
 use crate::support::deliveries::{
     IG, NOON, change, connect, empty_store_on, from_stream, inbound, messaging, once_more, put_one,
-    store_on, try_put, type_of,
+    store_on, try_put,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
@@ -123,10 +123,7 @@ async fn a_dead_event_comes_back_when_asked_and_only_then(database: TestDatabase
             .unwrap(),
         0
     );
-    let outcomes = store
-        .store(type_of(&event), &[once_more(&event)])
-        .await
-        .unwrap();
+    let outcomes = store.store(&[once_more(&event)]).await.unwrap();
     assert!(
         matches!(&outcomes[0], Outcome::Stored { again: false, .. }),
         "{outcomes:?}"
@@ -170,10 +167,7 @@ async fn a_retry_of_a_dead_event_can_fail_again(database: TestDatabase) {
     };
     assert_eq!(fail(&store, &once_more(&event)).await, again);
     // What is stored has no attempts left to fail.
-    store
-        .store(type_of(&event), &[once_more(&event)])
-        .await
-        .unwrap();
+    store.store(&[once_more(&event)]).await.unwrap();
     assert_eq!(row_of(&store, &event).await.status, "stored");
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::deliveries::{
     IG, NOON, PERSON, change, connect, delivery_to, empty_store_on, from_stream, inbound,
-    messaging, once_more, one, put, put_one, store_on, type_of,
+    messaging, once_more, one, put, put_one, store_on,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
@@ -145,19 +145,13 @@ async fn a_redelivery_raises_the_sequence_and_nothing_else(database: TestDatabas
     let store = store_on(&database).await;
     let event = message("m_1", NOON);
     let batch = |sequence| [from_stream(&event, sequence)];
-    assert!(is_stored(
-        &store.store(type_of(&event), &batch(7)).await.unwrap()[0],
-        false
-    ));
+    assert!(is_stored(&store.store(&batch(7)).await.unwrap()[0], false));
     let before = (
         row_of(&store, &event).await,
         message::Entity::find().all(store.database()).await.unwrap(),
     );
     for (sequence, expected) in [(9, 9), (8, 9)] {
-        let outcomes = store
-            .store(type_of(&event), &batch(sequence))
-            .await
-            .unwrap();
+        let outcomes = store.store(&batch(sequence)).await.unwrap();
         let Outcome::Stored {
             account_id,
             rows,
@@ -176,10 +170,7 @@ async fn a_redelivery_raises_the_sequence_and_nothing_else(database: TestDatabas
         assert_eq!(row, before.0);
     }
     // Nor does one that comes without a sequence lower it.
-    store
-        .store(type_of(&event), &[once_more(&event)])
-        .await
-        .unwrap();
+    store.store(&[once_more(&event)]).await.unwrap();
     assert_eq!(row_of(&store, &event).await.stream_sequence, Some(9));
     assert_eq!(
         message::Entity::find().all(store.database()).await.unwrap(),
@@ -196,7 +187,7 @@ async fn a_redelivery_in_the_same_batch_counts_once(database: TestDatabase) {
         from_stream(&event, 6),
         from_stream(&event, 5),
     ];
-    let outcomes = store.store(type_of(&event), &batch).await.unwrap();
+    let outcomes = store.store(&batch).await.unwrap();
     assert_eq!(outcomes.len(), 3);
     assert!(
         outcomes
@@ -252,10 +243,7 @@ async fn an_event_of_an_unknown_account_waits_for_it(database: TestDatabase) {
     );
     assert_eq!(adopted.recipient_ig_id, event.recipient_ig_id);
 
-    let outcomes = store
-        .store(type_of(adopted), &[once_more(adopted)])
-        .await
-        .unwrap();
+    let outcomes = store.store(&[once_more(adopted)]).await.unwrap();
     assert!(is_stored(&outcomes[0], false), "{outcomes:?}");
     let row = row_of(&store, &event).await;
     assert_eq!(
@@ -325,10 +313,7 @@ async fn an_event_that_came_without_its_item_waits_too(database: TestDatabase) {
         (&adopted.data, &adopted.recipient_ig_id, adopted.raw_omitted),
         (&event.data, &event.recipient_ig_id, true)
     );
-    let outcomes = store
-        .store(type_of(adopted), &[once_more(adopted)])
-        .await
-        .unwrap();
+    let outcomes = store.store(&[once_more(adopted)]).await.unwrap();
     assert!(is_stored(&outcomes[0], false), "{outcomes:?}");
     let messages = message::Entity::find().all(store.database()).await.unwrap();
     assert_eq!(messages.len(), 1);
@@ -513,10 +498,7 @@ async fn the_highest_sequence_is_that_of_all_rows(database: TestDatabase) {
     let store = store_on(&database).await;
     assert_eq!(store.highest_sequence().await.unwrap(), 0);
     let event = message("m_1", NOON);
-    store
-        .store(type_of(&event), &[from_stream(&event, 41)])
-        .await
-        .unwrap();
+    store.store(&[from_stream(&event, 41)]).await.unwrap();
     put_one(&store, &message("m_2", NOON)).await;
     assert_eq!(store.highest_sequence().await.unwrap(), 41);
 }

@@ -17,7 +17,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::store_order::{batches, clear, conversation, dump, orders, play, rows};
 use crate::support::deliveries::{
     NOON, change, comments_of_one_second, connect, delivery, from_stream, inbound, messaging,
-    put_one, replayed, store_on, type_of,
+    put_one, replayed, store_on,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
@@ -89,7 +89,7 @@ async fn logged(store: &Store, which: &Replayable) -> Vec<Logged> {
 
 /// Replays one event, which has to be one that can be.
 async fn replay(store: &Store, event: &Event) {
-    let outcomes = store.store(type_of(event), &[replayed(event)]).await;
+    let outcomes = store.store(&[replayed(event)]).await;
     assert_eq!(outcomes.unwrap(), [Outcome::Replayed], "{event:?}");
 }
 
@@ -118,7 +118,7 @@ async fn replay_journal(store: &Store, events: &[Event]) {
             .filter(|event| event.event_type == event_type.name)
             .map(replayed)
             .collect();
-        let outcomes = store.store(event_type, &batch).await.unwrap();
+        let outcomes = store.store(&batch).await.unwrap();
         assert!(outcomes.iter().all(|became| *became == Outcome::Replayed));
     }
 }
@@ -309,7 +309,7 @@ async fn a_preview_names_what_would_change_and_changes_nothing(database: TestDat
     .await;
     let before = all_rows(&store).await;
     let batch: Vec<Incoming> = events.iter().map(replayed).collect();
-    let found = store.preview(type_of(&events[0]), &batch).await.unwrap();
+    let found = store.preview(&batch).await.unwrap();
     let found: Vec<_> = found
         .iter()
         .map(|it| (it.id.as_str(), it.column, it.old.clone(), it.new.clone()))
@@ -434,7 +434,7 @@ async fn replays_meet_new_traffic() {
 /// As a handler does: again when the fault is the world's.
 async fn until_stored(store: &Store, incoming: &Incoming) {
     let batch = std::slice::from_ref(incoming);
-    while let Err(error) = store.store(type_of(&incoming.event), batch).await {
+    while let Err(error) = store.store(batch).await {
         assert_eq!(error.blame(), Blame::World, "{error}");
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::store_order::{clear, conversation as all_of_a_conversation, play, rows};
 use crate::support::deliveries::{
-    NOON, connect, from_stream, inbound, messaging, outbound, store_on, type_of,
+    NOON, connect, from_stream, inbound, messaging, outbound, store_on,
 };
 use crate::support::postgres::TestDatabase;
 
@@ -52,7 +52,7 @@ async fn at_once(store: &Store, events: Vec<Event>) -> Vec<Outcome> {
 
 async fn store_until_stored(store: &Store, batch: &[Incoming]) -> Vec<Outcome> {
     loop {
-        match store.store(type_of(&batch[0].event), batch).await {
+        match store.store(batch).await {
             Ok(outcomes) => return outcomes,
             Err(error) => assert_eq!(error.blame(), Blame::World, "{error}"),
         }

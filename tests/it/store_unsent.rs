@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::store_identity::row_of;
 use crate::support::deliveries::{
     IG, NOON, PERSON, connect, empty_store_on, inbound, messaging, once_more, put, put_one,
-    store_on, type_of,
+    store_on,
 };
 use crate::support::on_both;
 use crate::support::postgres::TestDatabase;
@@ -194,10 +194,7 @@ async fn what_waited_for_its_account_is_blanked_when_stored(database: TestDataba
     put(&store, &[&unsend, &message]).await;
     store.add_account(IG, None).await.unwrap();
     for event in store.adoptable(None, 10).await.unwrap() {
-        let outcome = store
-            .store(type_of(&event), &[once_more(&event)])
-            .await
-            .unwrap();
+        let outcome = store.store(&[once_more(&event)]).await.unwrap();
         assert!(matches!(outcome[0], Outcome::Stored { .. }));
         assert!(payload(&store, &event).await.is_some() || event.receipt_id == message.receipt_id);
     }

@@ -171,7 +171,7 @@ pub async fn try_put(store: &Store, events: &[&Event]) -> Result<Vec<Outcome>, S
         .zip(1..)
         .map(|(event, sequence)| from_stream(event, sequence))
         .collect();
-    store.store(type_of(events[0]), &batch).await
+    store.store(&batch).await
 }
 
 /// Stores one event, and says what became of it.
