@@ -35,5 +35,9 @@ async fn main() -> ExitCode {
 /// Whether it is the configuration that asks for what cannot be.
 fn is_of_configuration(error: &anyhow::Error) -> bool {
     let service = error.downcast_ref::<ServiceError>();
-    error.is::<ConfigError>() || matches!(service, Some(ServiceError::TooLittle(_)))
+    error.is::<ConfigError>()
+        || matches!(
+            service,
+            Some(ServiceError::TooLittle(_) | ServiceError::Key(_))
+        )
 }

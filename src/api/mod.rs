@@ -1,5 +1,189 @@
-//! What operators ask over HTTP.
+//! What operators and other services ask over HTTP: `/healthz`, `/readyz`, and the management API under
+//! `/api/instagram`.
+//!
+//! A group of endpoints is one file with a `routes()`, and one line in [`quick`] or [`slow`]. A handler takes a
+//! [`auth::Caller`] or an [`auth::Account`], which say what the token must allow; answers [`problem::Result`]; and reads
+//! what it is asked with [`extract`]. The document, the problems that any request can meet, request ids and rates
+//! come by themselves.
 
+mod audit;
+pub mod auth;
+mod cors;
+mod dead_letters;
+pub mod etag;
+mod events;
+pub mod extract;
 mod health;
+pub mod openapi;
+pub mod page;
+pub mod problem;
+pub mod rate;
+mod replays;
+pub mod request;
+pub mod values;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::sync::Semaphore;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use self::auth::Authority;
+use self::problem::{Kind, Problem};
+use self::rate::Rates;
+use self::replays::Replays;
+use crate::store::Store;
+use crate::stream::Connection;
+use crate::stream::topology::Topology;
 
 pub use health::{HealthState, routes as health_routes};
+
+/// Where the management API is.
+pub const BASE: &str = "/api/instagram";
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api(Arc<Means>, Arc<Work>);
+
+/// What goes on in this process at their word.
+#[derive(Debug)]
+struct Work {
+    replays: Arc<Replays>,
+    /// A ledger is drawn up by whoever has the one permit.
+    audits: Semaphore,
+}
+
+/// What the management API is made of.
+pub struct Means {
+    /// The database, by connections of its own: a slow list never takes one from the handlers.
+    pub store: Store,
+    /// The connection to NATS.
+    pub connection: Connection,
+    /// What the streams are to be like.
+    pub topology: Arc<Topology>,
+    /// Who may issue tokens.
+    pub authority: Authority,
+    /// How many requests a token may make.
+    pub rates: Rates,
+    /// How long messages are kept (`stream.keep_days`).
+    pub keep: Duration,
+    /// Origins whose pages may call.
+    pub cors_origins: Vec<String>,
+}
+
+impl Api {
+    /// Of these means.
+    #[must_use]
+    pub fn new(means: Means) -> Self {
+        let work = Work {
+            replays: Arc::default(),
+            audits: Semaphore::new(1),
+        };
+        Self(Arc::new(means), Arc::new(work))
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The connection to NATS.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// What the streams are to be like.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.0.topology
+    }
+
+    /// How long messages are kept.
+    #[must_use]
+    pub fn keep(&self) -> Duration {
+        self.0.keep
+    }
+
+    fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    fn replays(&self) -> &Arc<Replays> {
+        &self.1.replays
+    }
+
+    fn audits(&self) -> &Semaphore {
+        &self.1.audits
+    }
+}
+
+/// Groups of endpoints that are answered at once.
+fn quick() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(events::routes())
+        .merge(dead_letters::routes())
+        .merge(replays::routes())
+}
+
+/// Groups whose answers take as long as they take.
+fn slow() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(audit::routes())
+        .merge(dead_letters::slow_routes())
+}
+
+fn endpoints() -> OpenApiRouter<Api> {
+    let groups = quick().layer(from_fn(request::end)).merge(slow());
+    let mut all =
+        OpenApiRouter::with_openapi(openapi::base()).nest(BASE, groups.fallback(not_found));
+    openapi::complete(all.get_openapi_mut());
+    all
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> OpenApi {
+    endpoints().into_openapi()
+}
+
+/// The routes.
+pub fn routes(api: Api) -> Router {
+    let cors = cors::layer(&api.0.cors_origins);
+    let (endpoints, document) = endpoints().split_for_parts();
+    let mut routes = endpoints
+        .method_not_allowed_fallback(method_not_allowed)
+        .route_layer(from_fn_with_state(api.clone(), auth::authenticate))
+        .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
+        .merge(openapi::routes(&document));
+    if let Some(cors) = cors {
+        routes = routes.layer(cors);
+    }
+    routes.layer(from_fn(request::attend)).with_state(api)
+}
+
+async fn not_found() -> Problem {
+    Problem::new(
+        Kind::NotFound,
+        format!(
+            "there is nothing here; {} shows what there is",
+            openapi::PAGE
+        ),
+    )
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        Kind::MethodNotAllowed,
+        "the method is not allowed here; Allow says which are",
+    )
+}

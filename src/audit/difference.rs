@@ -1,13 +1,15 @@
 //! What does not add up.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// So many differences are named; of the rest the number is told.
 pub const NAMED: usize = 100;
 
 /// What is wrong with a receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LedgerWrong)]
 #[serde(rename_all = "snake_case")]
 pub enum Wrong {
     /// It has a message, and no row.
@@ -19,7 +21,8 @@ pub enum Wrong {
 }
 
 /// A receipt that does not add up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LedgerDifference)]
 pub struct Difference {
     /// What is wrong.
     pub wrong: Wrong,

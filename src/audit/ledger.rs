@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use entity::webhook_event::status;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::difference::Difference;
 use super::named::Named;
 
 /// The books of the service.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Ledger {
     /// Whether they balance: nothing is missing, surplus or lost.
     pub balances: bool,
@@ -29,7 +30,8 @@ pub struct Ledger {
 }
 
 /// The journal after the publisher's floor.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = LedgerWaiting)]
 pub struct Waiting {
     /// Messages.
     pub messages: u64,
@@ -40,7 +42,8 @@ pub struct Waiting {
 }
 
 /// The books of one type.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LedgerOfType)]
 pub struct TypeLedger {
     /// The type.
     pub event_type: &'static str,
@@ -52,7 +55,8 @@ pub struct TypeLedger {
 }
 
 /// Up to the floor `receipts` = `rows` + `missing`, and `messages` = `receipts` + `copies`.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = LedgerCounts)]
 pub struct Counts {
     /// Messages up to the floor.
     pub messages: u64,
@@ -71,7 +75,8 @@ pub struct Counts {
 }
 
 /// Rows by status.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = LedgerRows)]
 pub struct Rows {
     /// Its rows are there.
     pub stored: u64,
@@ -88,7 +93,8 @@ pub struct Rows {
 }
 
 /// Every item of every delivery in the journal up to the publisher's floor, understood afresh.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = LedgerDeep)]
 pub struct Deep {
     /// Deliveries.
     pub deliveries: u64,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 pub(crate) use addresses::reached_at;
 
+use crate::api::auth::Authority;
 use crate::config::{Config, ConfigError};
 
 /// How good a finding is.
@@ -96,6 +97,7 @@ impl Report {
 pub async fn check(config: &Config) -> Report {
     let mut findings = vec![Finding::good("configuration", "every key has a good value")];
     findings.extend(secrets(config));
+    findings.push(tokens(config));
     let nats = nats::check(config).await;
     findings.extend(nats.findings);
     let database = database::check(config).await;
@@ -113,6 +115,20 @@ fn secrets(config: &Config) -> Vec<Finding> {
     let count = config.instagram.app_secrets.len();
     let found = format!("{count} app secret(s) and the verify token are given");
     vec![Finding::good("secrets", found)]
+}
+
+fn tokens(config: &Config) -> Finding {
+    const WHAT: &str = "management API";
+    match Authority::new(&config.auth) {
+        Err(error) => Finding::new(WHAT, State::Misconfigured, error.to_string()),
+        Ok(_) if config.auth.is_configured() => {
+            Finding::good(WHAT, "who may issue its tokens is said")
+        }
+        Ok(_) => Finding::note(
+            WHAT,
+            "nobody may use it: set auth.jwt_secret, auth.jwt_public_key_file or auth.jwks_url",
+        ),
+    }
 }
 
 fn problems(what: &'static str, error: &ConfigError) -> impl Iterator<Item = Finding> {

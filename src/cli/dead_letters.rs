@@ -16,11 +16,10 @@ use super::account_id::account_id;
 use super::terminal::printable;
 use crate::config::Config;
 use crate::instagram::types;
+use crate::replay::once_more;
 use crate::service::attach;
 use crate::store::Store;
-use crate::store::dead_letters::{DeadLetters, to_be_tried_again};
-use crate::stream::announce::reprocess;
-use crate::stream::bulk::{Freshness, publish_all};
+use crate::store::dead_letters::DeadLetters;
 
 const PAGE: u64 = 500;
 /// What a line of the list shows of an error.
@@ -102,6 +101,7 @@ impl Which {
         let back = self.since.and_then(|since| TimeDelta::from_std(since).ok());
         DeadLetters {
             receipts: self.receipts.clone(),
+            event_ids: Vec::new(),
             event_type: self.event_type.clone(),
             ig_account_id: self.account.clone(),
             since: back.and_then(|back| Utc::now().checked_sub_signed(back)),
@@ -204,32 +204,14 @@ async fn show(store: &Store, receipts: &[Uuid]) -> anyhow::Result<ExitCode> {
 /// Harmless when repeated: what was stored meanwhile is no dead letter any more.
 async fn retry(store: &Store, config: &Config, which: &DeadLetters) -> anyhow::Result<ExitCode> {
     let connection = attach(config).await?;
-    let (mut before, mut sent, mut malformed) = (None, 0, 0);
-    loop {
-        let page = store.dead_letters(which, before, PAGE).await?;
-        let Some(last) = page.last().map(|row| row.id) else {
-            break;
-        };
-        let mut messages = Vec::with_capacity(page.len());
-        for row in page {
-            let occasion = format!("death-{}", row.deaths);
-            match to_be_tried_again(row) {
-                Some(event) => {
-                    messages.push(reprocess(&event, &occasion, connection.max_payload())?);
-                }
-                None => malformed += 1,
-            }
-        }
-        sent += messages.len();
-        publish_all(&connection, &messages, Freshness::Repeated)
-            .await
-            .context("what was not sent yet is still a dead letter: run the command again")?;
-        before = Some(last);
-    }
-    println!("{sent} sent to their handlers once more");
-    if malformed > 0 {
+    let retried = once_more(store, &connection, which)
+        .await
+        .context("what was not sent yet is still a dead letter: run the command again")?;
+    println!("{} sent to their handlers once more", retried.sent);
+    if retried.malformed > 0 {
         println!(
-            "{malformed} left alone: a malformed item is the same again; `dead-letters discard` gives it up"
+            "{} left alone: a malformed item is the same again; `dead-letters discard` gives it up",
+            retried.malformed
         );
     }
     connection.close().await;

@@ -7,12 +7,14 @@ pub mod check;
 pub mod dead_letters;
 mod erase;
 pub mod migrate;
+pub mod openapi;
 pub mod replay;
 pub mod send;
 pub mod serve;
 pub mod simulate;
 pub mod tail;
 mod terminal;
+pub mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +60,10 @@ enum Command {
     Audit(audit::AuditArgs),
     /// The accounts whose traffic is expected
     Accounts(accounts::AccountsArgs),
+    /// Issue a token for the management API
+    Token(token::TokenArgs),
+    /// Print the OpenAPI document of the management API
+    Openapi(openapi::OpenapiArgs),
 }
 
 impl Cli {
@@ -70,11 +76,16 @@ impl Cli {
             // What is wrong is what it prints: it needs no log, and no good configuration.
             return check::run(args, self.config.as_deref()).await;
         }
+        if let Command::Openapi(args) = &command {
+            return openapi::run(args);
+        }
         let demo = matches!(&command, Command::Serve(args) if args.demo);
         let config = Config::load(self.config.as_deref(), demo)?;
         logs::init(&config.log)?;
         match command {
             Command::Check(args) => check::run(&args, self.config.as_deref()).await,
+            Command::Openapi(args) => openapi::run(&args),
+            Command::Token(args) => token::run(&args, &config),
             Command::Serve(args) => serve::run(&args, config).await,
             Command::Migrate(args) => {
                 migrate::run(&args, connect(&config).await?.database()).await?;

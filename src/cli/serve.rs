@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::api::auth::{Accounts, Grant, Scope, issue};
+use crate::api::openapi;
 use crate::config::{Config, Generated};
 use crate::receiver::PATH;
 use crate::service::{Role, Service};
+
+const DEMO_TOKEN_LASTS: Duration = Duration::from_hours(24);
 
 /// Run the service
 #[derive(Debug, Default, Args)]
@@ -31,6 +36,7 @@ pub async fn run(args: &ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
         config.require_instagram()?;
     }
     let generated = config.generated.clone();
+    let token = args.demo.then(|| demo_token(&config)).flatten();
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -46,7 +52,7 @@ pub async fn run(args: &ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
         () = &mut shutdown => return Ok(ExitCode::SUCCESS),
     };
     if let Some(generated) = generated {
-        print_generated(&generated, &service);
+        print_generated(&generated, token.as_deref(), &service);
     }
     service.run(shutdown).await?;
     Ok(ExitCode::SUCCESS)
@@ -60,7 +66,7 @@ fn roles(given: &[Role]) -> BTreeSet<Role> {
 }
 
 /// Once, to whoever started the demo: nobody else can know them.
-fn print_generated(generated: &Generated, service: &Service) {
+fn print_generated(generated: &Generated, token: Option<&str>, service: &Service) {
     let lines = [
         ("IGSTREAM__INSTAGRAM__APP_SECRETS", &generated.app_secret),
         ("IGSTREAM__INSTAGRAM__VERIFY_TOKEN", &generated.verify_token),
@@ -75,4 +81,26 @@ fn print_generated(generated: &Generated, service: &Service) {
     }
     println!("With these, play Instagram from another terminal:");
     println!("  igstream simulate --url http://{}{PATH}", service.http());
+    if let Some(token) = token {
+        println!(
+            "The management API: http://{}{} shows it; a token, good for a day:",
+            service.http(),
+            openapi::PAGE
+        );
+        println!("  export IGSTREAM_TOKEN={token}");
+    }
+}
+
+/// For all that there is, where the demo made the secret that signs it.
+fn demo_token(config: &Config) -> Option<String> {
+    let grant = Grant {
+        subject: "demo".to_owned(),
+        accounts: Accounts::All,
+        scopes: Scope::EVERY.to_vec(),
+        lasts: DEMO_TOKEN_LASTS,
+        issuer: config.auth.issuer.clone(),
+        audience: config.auth.audience.clone(),
+    };
+    let secret = config.generated.as_ref()?.jwt_secret.as_ref()?;
+    issue(&grant, secret).ok()
 }

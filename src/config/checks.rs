@@ -11,6 +11,7 @@ pub(super) fn all(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     nats(config, &mut problems);
     limits(config, &mut problems);
+    jwt_secret(config, &mut problems);
     addresses(config, &mut problems);
     files(config, &mut problems);
     problems
@@ -65,6 +66,21 @@ fn limits(config: &Config, problems: &mut Vec<Problem>) {
             format!(
                 "server.max_waiting_bytes = {} is less than server.body_limit_bytes = {}, so that the largest delivery could never be accepted; raise it",
                 server.max_waiting_bytes, server.body_limit_bytes
+            ),
+        ));
+    }
+}
+
+/// Source: RFC 7518, 3.2. A shorter one can be guessed by whoever has seen a token.
+fn jwt_secret(config: &Config, problems: &mut Vec<Problem>) {
+    const SHORTEST_BYTES: usize = 32;
+    let secret = config.auth.jwt_secret.as_ref();
+    let bytes = secret.map_or(SHORTEST_BYTES, |secret| secret.expose().len());
+    if bytes < SHORTEST_BYTES {
+        problems.push(Problem::new(
+            "auth.jwt_secret",
+            format!(
+                "auth.jwt_secret has {bytes} bytes, but HS256 needs at least {SHORTEST_BYTES}; make one with `openssl rand -hex 32`"
             ),
         ));
     }

@@ -105,6 +105,18 @@ pub(super) const PLAIN: &[Key] = &[
     key("auth.jwt_secret_file", SECRET_FILE),
     key("auth.jwt_public_key_file", PATH),
     key("auth.jwks_url", "an http:// or https:// URL, or empty"),
+    key("auth.issuer", "a text"),
+    key("auth.audience", "a text"),
+    key(
+        "api.rate_limit_per_second",
+        "a whole number from 1 to 100000",
+    ),
+    key("api.rate_limit_burst", "a whole number from 1 to 100000"),
+    key(
+        "api.cors_origins",
+        "a list of origins such as https://console.example.com, or *",
+    ),
+    key("api.database_connections", "a whole number from 1 to 1000"),
     key("accounts.auto_register", FLAG),
     key("handlers.max_attempts", "a whole number from 1 to 1000"),
     key(

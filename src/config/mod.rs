@@ -23,7 +23,7 @@ use serde::Deserialize;
 pub use self::error::{ConfigError, Problem};
 use self::layers::Layer;
 pub use self::sections::{
-    Accounts, Auth, Database, Durability, Handlers, Instagram, Log, LogFormat, Metrics, Nats,
+    Accounts, Api, Auth, Database, Durability, Handlers, Instagram, Log, LogFormat, Metrics, Nats,
     NatsMode, Privacy, Retention, Server, Stream,
 };
 pub use crate::secret::Secret;
@@ -44,6 +44,8 @@ pub struct Config {
     pub database: Database,
     /// Who may use the management API.
     pub auth: Auth,
+    /// The management API.
+    pub api: Api,
     /// Accounts that are not known yet.
     pub accounts: Accounts,
     /// How events are processed.

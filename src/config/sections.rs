@@ -185,6 +185,12 @@ pub struct Auth {
     /// Where an identity provider publishes its keys.
     #[serde(deserialize_with = "values::optional_web_url")]
     pub jwks_url: Option<String>,
+    /// What `iss` must be.
+    #[serde(deserialize_with = "values::optional")]
+    pub issuer: Option<String>,
+    /// What `aud` must be or hold; without it a token has none.
+    #[serde(deserialize_with = "values::optional")]
+    pub audience: Option<String>,
 }
 
 impl Auth {
@@ -193,6 +199,24 @@ impl Auth {
     pub fn is_configured(&self) -> bool {
         self.jwt_secret.is_some() || self.jwt_public_key_file.is_some() || self.jwks_url.is_some()
     }
+}
+
+/// `[api]`: the management API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Requests a second of one token in the long run.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 100_000>")]
+    pub rate_limit_per_second: u32,
+    /// Requests of one token at once after a pause.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 100_000>")]
+    pub rate_limit_burst: u32,
+    /// Origins whose pages may call it, as browsers send them, or `*`. Empty: none.
+    #[serde(deserialize_with = "values::origins")]
+    pub cors_origins: Vec<String>,
+    /// Connections to the database at most, beside those of `[database]`.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 1000>")]
+    pub database_connections: u32,
 }
 
 /// `[accounts]`.

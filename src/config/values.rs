@@ -136,6 +136,24 @@ pub(super) fn optional_web_url<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Origins of web pages as browsers send them, or `*`.
+pub(super) fn origins<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(source)?;
+    if texts.iter().all(|text| text == "*" || is_origin(text)) {
+        Ok(texts)
+    } else {
+        Err(D::Error::custom("not an origin"))
+    }
+}
+
+/// Written as a browser writes it: it is compared letter by letter.
+fn is_origin(text: &str) -> bool {
+    let url = Url::parse(text).ok();
+    url.is_some_and(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.origin().ascii_serialization() == text
+    })
+}
+
 fn url_with<E: Error>(text: String, schemes: &[&str]) -> Result<String, E> {
     let url = Url::parse(&text).map_err(E::custom)?;
     let local = url.scheme() == "sqlite";

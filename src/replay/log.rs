@@ -6,6 +6,14 @@ use crate::store::replayable::{Left, Way};
 
 /// Sends the events of the log that are meant to their handlers once more.
 pub async fn from_log(ask: &Ask<'_>) -> Result<Report, ReplayError> {
+    from_log_telling(ask, |_| {}).await
+}
+
+/// The same; `tell` is told what was done so far, again and again.
+pub async fn from_log_telling(
+    ask: &Ask<'_>,
+    tell: impl Fn(&Report),
+) -> Result<Report, ReplayError> {
     let mut work = Work::new(ask);
     let mut after = None;
     loop {
@@ -27,6 +35,7 @@ pub async fn from_log(ask: &Ask<'_>) -> Result<Report, ReplayError> {
             work.take(event, way, logged.head.death())?;
         }
         work.flush().await?;
+        tell(&work.report);
         after = Some(last);
     }
 }

@@ -7,6 +7,7 @@
 //! or is dead is tried again. What has no row, though its delivery
 //! is in the journal, is published like new: for that it is.
 
+mod dead_letters;
 mod deliveries;
 mod log;
 mod progress;
@@ -20,8 +21,9 @@ use crate::stream::Connection;
 use crate::stream::bulk::PublishError;
 use crate::stream::tail::TailError;
 
+pub use dead_letters::{Retried, once_more};
 pub use deliveries::from_deliveries;
-pub use log::from_log;
+pub use log::{from_log, from_log_telling};
 pub use report::{Changes, Deliveries, Report};
 
 /// What is asked for, and what it takes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::store::preview::Difference;
@@ -14,7 +15,8 @@ const SHOWN: usize = 40;
 const NAMED: usize = 100;
 
 /// What a replay did; in a dry run, what it would do.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = ReplayReport)]
 pub struct Report {
     /// Whether nothing was sent.
     pub dry_run: bool,
@@ -31,7 +33,8 @@ pub struct Report {
 }
 
 /// What was read of the journal.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = ReplayDeliveries)]
 pub struct Deliveries {
     /// Deliveries of the time asked for.
     pub read: u64,
@@ -47,7 +50,8 @@ pub struct Deliveries {
 }
 
 /// What would change in the typed rows.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = ReplayChanges)]
 pub struct Changes {
     /// Some differences, one by one.
     pub shown: Vec<Difference>,

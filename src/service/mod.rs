@@ -14,6 +14,7 @@ pub(crate) mod room;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -27,7 +28,10 @@ use tracing::{info, warn};
 pub use self::attach::{AttachError, Attached, attach, attach_running};
 use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
-use crate::api::{HealthState, health_routes};
+use crate::api::auth::{Authority, KeyError};
+use crate::api::rate::Rates;
+use crate::api::request::ANSWERED_WITHIN;
+use crate::api::{self, Api, HealthState, Means, health_routes};
 use crate::config::{Config, NatsMode, Secret};
 use crate::handlers::HandlerSettings;
 use crate::instagram::signature::AppSecrets;
@@ -35,7 +39,7 @@ use crate::instagram::types;
 use crate::listen::{self, Bounds};
 use crate::publisher;
 use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
-use crate::store::StoreOptions;
+use crate::store::{Store, StoreError, StoreOptions};
 use crate::stream::Connection;
 use crate::stream::connection::ConnectionError;
 use crate::stream::managed::{DataDir, ManagedError};
@@ -95,6 +99,12 @@ pub enum ServiceError {
     /// The streams are not as they must be.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The key of management tokens cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The file of the database cannot be where it is to be.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The supervisor does not start.
     #[error("the supervisor does not start: {0}")]
     Supervisor(#[from] SpawnErr),
@@ -127,6 +137,7 @@ impl Service {
     /// Starts `roles`. Returns when deliveries are taken; the database may still
     /// be away.
     pub async fn start(config: Config, roles: &BTreeSet<Role>) -> Result<Self, ServiceError> {
+        let authority = Authority::new(&config.auth)?;
         let recorder = register_metrics()?;
         let http = bind(config.server.bind).await?;
         let scrapes = server::bind(config.metrics.bind).await?;
@@ -173,8 +184,13 @@ impl Service {
             &sampled,
             service.config.stream.warn_percent,
         )?);
-        let routes = service.routes(roles, &board, sampled);
-        service.start_pipeline(roles, topology, &board, fatal_sender);
+        let (topology, store) = (Arc::new(topology), store_options(&service.config));
+        let mut routes = service.routes(roles, &board, sampled);
+        if roles.contains(&Role::Api) {
+            let api = service.api(&store, &topology, authority).await?;
+            routes = routes.merge(api::routes(api));
+        }
+        service.start_pipeline(roles, topology, store, &board, fatal_sender);
         service.listen(http, scrapes, recorder, routes);
         info!(address = %address, metrics = %service.config.metrics.bind, ?roles, "igstream runs");
         Ok(service)
@@ -241,21 +257,44 @@ impl Service {
         }
     }
 
+    async fn api(
+        &self,
+        store: &StoreOptions,
+        topology: &Arc<Topology>,
+        authority: Authority,
+    ) -> Result<Api, StoreError> {
+        let settings = &self.config.api;
+        let store = StoreOptions {
+            max_connections: settings.database_connections,
+            ..store.clone()
+        };
+        Ok(Api::new(Means {
+            store: Store::connect_when_asked(&store, ANSWERED_WITHIN).await?,
+            connection: self.connection.clone(),
+            topology: Arc::clone(topology),
+            authority,
+            rates: Rates::new(settings),
+            keep: self.config.stream.keep(),
+            cors_origins: settings.cors_origins.clone(),
+        }))
+    }
+
     fn start_pipeline(
         &self,
         roles: &BTreeSet<Role>,
-        topology: Topology,
+        topology: Arc<Topology>,
+        store: StoreOptions,
         board: &Board,
         fatal: mpsc::Sender<String>,
     ) {
         self.keep(pipeline::child(pipeline::Plan {
-            topology: topology.into(),
+            topology,
             connection: self.connection.clone(),
             supervisor: self.supervisor.clone(),
             board: board.clone(),
             publishes: roles.contains(&Role::Publisher),
             handles: roles.contains(&Role::Handlers),
-            store: store_options(&self.config),
+            store,
             migrate: self.config.database.migrate_on_start,
             keep: self.config.stream.keep(),
             handlers: handler_settings(&self.config),
@@ -399,6 +438,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
         acquire_timeout: config.database.acquire_timeout,
         auto_register: config.accounts.auto_register,
         keep_unsent: config.privacy.keep_unsent,
+        sqlite_writer: Arc::default(),
     }
 }
 

@@ -20,6 +20,8 @@ use crate::instagram::event::UNKNOWN;
 pub struct DeadLetters {
     /// These receipts; any when empty.
     pub receipts: Vec<Uuid>,
+    /// These events; any when empty.
+    pub event_ids: Vec<String>,
     /// This type.
     pub event_type: Option<String>,
     /// This account, as received.
@@ -63,6 +65,8 @@ impl Store {
     fn condition(&self, which: &DeadLetters) -> Condition {
         let receipts =
             (!which.receipts.is_empty()).then(|| Column::Id.is_in(which.receipts.clone()));
+        let events =
+            (!which.event_ids.is_empty()).then(|| Column::EventId.is_in(which.event_ids.clone()));
         let event_type = which
             .event_type
             .as_deref()
@@ -76,7 +80,10 @@ impl Store {
             .map(|since| Expr::col(Column::ReceivedAt).gte(self.time(since)));
         Condition::all()
             .add(Column::Status.eq(DEAD))
+            // What is dead is unprocessed: said for the index of these alone.
+            .add(Expr::col(Column::Processed).not())
             .add_option(receipts)
+            .add_option(events)
             .add_option(event_type)
             .add_option(account)
             .add_option(since)

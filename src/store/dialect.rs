@@ -81,6 +81,18 @@ impl Dialect {
         }
     }
 
+    /// Says that a column is one of the UUIDs in a JSON array.
+    pub(super) fn among(self, list: &str) -> String {
+        match self {
+            Self::Postgres => self.one_of(&format!(
+                "SELECT CAST(e AS uuid) FROM jsonb_array_elements_text(CAST({list} AS jsonb)) AS e"
+            )),
+            Self::Sqlite => self.one_of(&format!(
+                "SELECT unhex(replace(value, '-', '')) FROM json_each({list})"
+            )),
+        }
+    }
+
     /// Where a row lies in its table.
     pub(super) fn place(self) -> &'static str {
         match self {

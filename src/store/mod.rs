@@ -31,6 +31,8 @@ pub mod erased;
 mod erased_rows;
 pub mod erasure;
 pub mod error;
+pub mod event;
+pub mod events;
 mod failures;
 mod generic;
 pub mod ledger;
@@ -69,6 +71,8 @@ pub struct StoreOptions {
     pub auto_register: bool,
     /// Whether what a person unsent is kept.
     pub keep_unsent: bool,
+    /// Whose turn it is to write to `SQLite`: the stores of one process share it.
+    pub sqlite_writer: Arc<Mutex<()>>,
 }
 
 /// The database, and all that writes to it.
@@ -93,12 +97,31 @@ impl Store {
     pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
         make_directory(&options.url)?;
         let database = Database::connect(connect_options(options)).await?;
-        Ok(Self {
+        Ok(Self::of(database, options))
+    }
+
+    /// Connects when something is asked: while the database is away each question is an error. No question may
+    /// take longer than `within`.
+    pub async fn connect_when_asked(
+        options: &StoreOptions,
+        within: Duration,
+    ) -> Result<Self, StoreError> {
+        let mut connect = connect_options(options);
+        connect
+            .connect_lazy(true)
+            .statement_timeout(within)
+            .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream api"));
+        let database = Database::connect(connect).await?;
+        Ok(Self::of(database, options))
+    }
+
+    fn of(database: DatabaseConnection, options: &StoreOptions) -> Self {
+        Self {
             database,
-            sqlite_writer: Arc::default(),
+            sqlite_writer: Arc::clone(&options.sqlite_writer),
             auto_register: options.auto_register,
             keep_unsent: options.keep_unsent,
-        })
+        }
     }
 
     /// Connects to read alone: makes no file and no directory, and brings nothing up to date.

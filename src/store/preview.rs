@@ -7,6 +7,7 @@ use entity::columns::{Column, Kind};
 use sea_orm::{ConnectionTrait, DbErr};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Transaction;
@@ -19,7 +20,8 @@ use super::{Store, StoreError};
 use crate::instagram::types::Table;
 
 /// A column that would hold something else.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = ReplayDifference)]
 pub struct Difference {
     /// The table.
     pub table: &'static str,
@@ -95,12 +97,18 @@ fn text(row: &Map<String, Value>, column: &str) -> String {
 }
 
 /// The key, and the id where it may have moved.
-fn named(columns: &[Column], table: &Table) -> Vec<Column> {
+pub(super) fn named(columns: &[Column], table: &Table) -> Vec<Column> {
     let is_named = |column: &&Column| table.key.contains(&column.name) || column.name == "id";
     columns.iter().filter(is_named).copied().collect()
 }
 
-fn look_sql(dialect: Dialect, table: &Table, columns: &[Column], wanted: &[Column]) -> String {
+/// Yields each row of `table` that has the key of a row of the parameters, or its id, as a document of `columns`.
+pub(super) fn look_sql(
+    dialect: Dialect,
+    table: &Table,
+    columns: &[Column],
+    wanted: &[Column],
+) -> String {
     let same: Vec<String> = table
         .key
         .iter()

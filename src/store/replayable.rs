@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::unassigned::{Kept, with_text};
@@ -99,7 +100,8 @@ impl Way {
 }
 
 /// Why an event is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[schema(as = ReplayLeft)]
 #[serde(rename_all = "snake_case")]
 pub enum Left {
     /// Instagram had told it before: the first telling of it has the rows.

@@ -5,6 +5,7 @@
 mod accounts;
 mod accounts_removed;
 mod acknowledgements;
+mod api;
 mod audit;
 mod audit_falsified;
 mod bad_input;

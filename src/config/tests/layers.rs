@@ -121,7 +121,10 @@ fn variables_keep_the_type_of_their_key() {
     let config = from_environment(&[
         ("IGSTREAM__INSTAGRAM__VERIFY_TOKEN", "0123"),
         ("IGSTREAM__INSTAGRAM__APP_SECRETS", "007, true"),
-        ("IGSTREAM__AUTH__JWT_SECRET", "[1,2]"),
+        (
+            "IGSTREAM__AUTH__JWT_SECRET",
+            "[1,2,3,4,5,6,7,8,9,10,11,12,13,14]",
+        ),
         ("IGSTREAM__HANDLERS__BACKOFF_SECONDS", "1, 3 ,9"),
         ("IGSTREAM__PRIVACY__KEEP_UNSENT", "true"),
         ("IGSTREAM__SERVER__ACCEPT_TIMEOUT", "1500ms"),
@@ -135,7 +138,10 @@ fn variables_keep_the_type_of_their_key() {
         .map(Secret::expose)
         .collect();
     assert_eq!(secrets, ["007", "true"]);
-    assert_eq!(config.auth.jwt_secret.unwrap().expose(), "[1,2]");
+    assert_eq!(
+        config.auth.jwt_secret.unwrap().expose(),
+        "[1,2,3,4,5,6,7,8,9,10,11,12,13,14]"
+    );
     assert!(config.privacy.keep_unsent);
     assert_eq!(config.server.accept_timeout, Duration::from_millis(1500));
     let waits: Vec<u64> = (1..=6)

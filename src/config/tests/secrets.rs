@@ -17,7 +17,10 @@ fn secrets_can_be_given_as_files() {
             "IGSTREAM__INSTAGRAM__VERIFY_TOKEN_FILE",
             &path("token", " 0123 \n"),
         ),
-        ("IGSTREAM__AUTH__JWT_SECRET_FILE", &path("jwt", "shared")),
+        (
+            "IGSTREAM__AUTH__JWT_SECRET_FILE",
+            &path("jwt", "shared by nobody but these two, ok"),
+        ),
         (
             "IGSTREAM__DATABASE__URL_FILE",
             &path("db", "postgres://ig:hunter2@db/igstream\n"),
@@ -36,7 +39,10 @@ fn secrets_can_be_given_as_files() {
         .collect();
     assert_eq!(secrets, ["new", "old"]);
     assert_eq!(config.instagram.verify_token.unwrap().expose(), " 0123 ");
-    assert_eq!(config.auth.jwt_secret.unwrap().expose(), "shared");
+    assert_eq!(
+        config.auth.jwt_secret.unwrap().expose(),
+        "shared by nobody but these two, ok"
+    );
     assert_eq!(
         config.database.url.expose(),
         "postgres://ig:hunter2@db/igstream"
@@ -102,6 +108,7 @@ fn no_secret_is_in_an_error_or_in_debug() {
         ("instagram.verify_token", "[\"hunter2\"]"),
         ("nats.url", "[\"hunter2\"]"),
         ("database.url", "\"mysql://root:hunter2@db/x\""),
+        ("auth.jwt_secret", "\"hunter2\""),
         ("auth.jwt_secret", "{ a = \"hunter2\" }"),
         ("auth.jwks_url", "\"ftp://me:hunter2@keys\""),
         ("auth.jwt_secret", "\"hunter2"),
@@ -117,7 +124,7 @@ fn no_secret_is_in_an_error_or_in_debug() {
     let config = from_environment(&[
         ("IGSTREAM__INSTAGRAM__APP_SECRETS", "hunter2,hunter2"),
         ("IGSTREAM__INSTAGRAM__VERIFY_TOKEN", "hunter2"),
-        ("IGSTREAM__AUTH__JWT_SECRET", "hunter2"),
+        ("IGSTREAM__AUTH__JWT_SECRET", &"hunter2".repeat(5)),
         ("IGSTREAM__NATS__MODE", "external"),
         ("IGSTREAM__NATS__URL", "nats://me:hunter2@nats:4222"),
         ("IGSTREAM__DATABASE__URL", "postgres://me:hunter2@db/x"),

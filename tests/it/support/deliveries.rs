@@ -5,6 +5,7 @@ use igstream::instagram::types::{self, EventType};
 use igstream::instagram::{Delivery, Event, understand};
 use igstream::store::{Incoming, Occasion, Outcome, Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -39,6 +40,7 @@ pub async fn connect(database: &TestDatabase, change: impl FnOnce(&mut StoreOpti
         acquire_timeout: Duration::from_secs(30),
         auto_register: false,
         keep_unsent: false,
+        sqlite_writer: Arc::default(),
     };
     change(&mut options);
     Store::connect(&options).await.unwrap()
