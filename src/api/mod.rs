@@ -28,6 +28,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::any;
 use tokio::sync::Semaphore;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -164,7 +165,9 @@ pub fn routes(api: Api) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(api.clone(), auth::authenticate))
         .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
-        .merge(openapi::routes(&document));
+        .merge(openapi::routes(&document))
+        // Nothing of the nested routes', nor of what they fall back to.
+        .route(&format!("{BASE}/"), any(not_found));
     if let Some(cors) = cors {
         routes = routes.layer(cors);
     }

@@ -11,7 +11,7 @@ use crate::support::{payloads::ACCOUNT, postgres::TestDatabase};
 #[tokio::test]
 async fn it_says_whether_all_is_stored() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     for id in ["1", "2", "1"] {
         deliver_comment(&service, ACCOUNT, id).await;
     }

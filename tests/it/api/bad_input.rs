@@ -30,7 +30,7 @@ fn assert_names(answer: &Answer, place: &str, field: &str, told: &str) {
 }
 
 async fn a_wrong_field_is_named(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     deliver_comment(&service, ACCOUNT, "1").await;
     let events = format!("/webhooks/events/{}", account(&service, ACCOUNT).await);
     let client = Client::of(&service);
@@ -85,7 +85,7 @@ async fn a_wrong_field_is_named(database: TestDatabase) {
 }
 
 async fn what_looks_like_an_injection_finds_nothing(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     deliver_comment(&service, ACCOUNT, "1").await;
     service.streams().await.drained().await;
     let events = format!("/webhooks/events/{}", account(&service, ACCOUNT).await);

@@ -25,9 +25,17 @@ pub const SECRET: &str = "igstream-test-jwt-secret-of-40-bytes-..!";
 /// Another Instagram account than [`crate::support::payloads::ACCOUNT`].
 pub const OTHER: &str = "17841400000000002";
 
-/// With a management API.
-pub fn setup(database: &TestDatabase) -> Setup {
-    Setup::managed(database).set("auth.jwt_secret", SECRET)
+/// With a management API, which answers from the beginning: the schema is there.
+pub async fn setup(database: &TestDatabase) -> Setup {
+    without_keys(database).await.set("auth.jwt_secret", SECRET)
+}
+
+/// The same, but nobody may issue tokens.
+pub async fn without_keys(database: &TestDatabase) -> Setup {
+    database.migrated().await;
+    Setup::managed(database)
+        .set("api.rate_limit_per_second", 100_000)
+        .set("api.rate_limit_burst", 100_000)
 }
 
 pub fn b64(bytes: impl AsRef<[u8]>) -> String {
@@ -145,13 +153,16 @@ impl<'a> Client<'a> {
         let (mut items, mut cursor) = (Vec::new(), None);
         loop {
             let joint = if path.contains('?') { '&' } else { '?' };
-            let next = cursor.map_or(path.to_owned(), |cursor| {
+            let next = cursor.as_ref().map_or(path.to_owned(), |cursor| {
                 format!("{path}{joint}cursor={cursor}")
             });
             let page = self.json(&next).await;
             items.extend(page["items"].as_array().expect("items").clone());
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = Some(next.to_owned()),
+                Some(next) => {
+                    assert_ne!(cursor.as_deref(), Some(next), "{path} goes on for ever");
+                    cursor = Some(next.to_owned());
+                }
                 None => return items,
             }
         }

@@ -16,7 +16,7 @@ fn nowhere() -> String {
 #[tokio::test]
 async fn every_answer_has_the_id_of_its_request() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let client = Client::of(&service);
     for (sent, kept) in [
         ("job-17.a:B_c", true),
@@ -53,7 +53,7 @@ async fn every_answer_has_the_id_of_its_request() {
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let client = Client::of(&service);
     for path in [
         "",
@@ -84,6 +84,7 @@ async fn what_is_not_there_is_a_problem_too() {
 async fn a_token_that_asks_too_often_has_to_wait() {
     let database = TestDatabase::sqlite().await;
     let service = setup(&database)
+        .await
         .set("api.rate_limit_per_second", 2)
         .set("api.rate_limit_burst", 5)
         .start()
@@ -115,7 +116,7 @@ async fn a_token_that_asks_too_often_has_to_wait() {
 async fn pages_of_other_origins_may_call_where_they_are_named() {
     let database = TestDatabase::sqlite().await;
     let origin = "https://console.example.com";
-    let without = setup(&database).start().await;
+    let without = setup(&database).await.start().await;
     let preflight = |service: &crate::support::service::Service, origin: &str| {
         let request = Client::of(service).request(Method::OPTIONS, &nowhere());
         request
@@ -132,7 +133,11 @@ async fn pages_of_other_origins_may_call_where_they_are_named() {
     );
 
     let other = TestDatabase::sqlite().await;
-    let with = setup(&other).set("api.cors_origins", origin).start().await;
+    let with = setup(&other)
+        .await
+        .set("api.cors_origins", origin)
+        .start()
+        .await;
     let answer = http::send(preflight(&with, origin)).await.unwrap();
     assert_eq!(answer.status, 200, "without a token: {answer:?}");
     assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
@@ -158,6 +163,7 @@ async fn pages_of_other_origins_may_call_where_they_are_named() {
 async fn it_is_there_where_its_role_runs() {
     let database = TestDatabase::sqlite().await;
     let service = setup(&database)
+        .await
         .roles("receiver,publisher,handlers")
         .start()
         .await;

@@ -10,6 +10,7 @@ async fn the_answer_is_503_until_it_is_back() {
     let database = TestDatabase::postgres().await;
     let proxy = Proxy::before(&database).await;
     let service = setup(&database)
+        .await
         .set("database.url", proxy.url())
         .set("database.acquire_timeout", "1s")
         .start()

@@ -22,6 +22,7 @@ const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON instagram_comments 
 async fn with_dead_letters() -> (TestDatabase, Service) {
     let database = TestDatabase::sqlite().await;
     let service = setup(&database)
+        .await
         .set("handlers.max_attempts", 1)
         .start()
         .await;
@@ -232,7 +233,7 @@ async fn failed_events_are_tried_again_together() {
 #[tokio::test]
 async fn a_wrong_body_is_refused_naming_the_field() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     deliver_comment(&service, ACCOUNT, "1").await;
     let retry = format!("/webhooks/retry/{}", account(&service, ACCOUNT).await);
     let client = Client::of(&service);

@@ -48,7 +48,7 @@ async fn send(client: &Client<'_>, method: &Method, path: &str) -> Answer {
 #[tokio::test]
 async fn it_is_served_and_printed_the_same() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let served = http::get(&service.url("/openapi.json")).await.unwrap();
     assert_eq!(
         (served.status, served.header("content-type")),
@@ -94,7 +94,7 @@ async fn it_is_served_and_printed_the_same() {
 #[tokio::test]
 async fn no_operation_forgets_to_ask_who_calls() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let document = http::get(&service.url("/openapi.json"))
         .await
         .unwrap()
@@ -157,7 +157,7 @@ async fn no_operation_forgets_to_ask_who_calls() {
 #[tokio::test]
 async fn what_is_allowed_stands_in_it() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).not_started();
+    let service = setup(&database).await.not_started();
     let output = service.run(&["openapi"]).await;
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let list = &document["paths"]["/api/instagram/webhooks/events/{accountId}"]["get"];

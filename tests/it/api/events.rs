@@ -39,7 +39,7 @@ async fn only(service: &Service, query: &str) -> Value {
 }
 
 async fn it_has_its_payload_and_its_rows(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let mut item = comment("17_5");
     item["value"]["big"] = json!(123_456_789_012_345_678_u64);
     let body = changes(ACCOUNT, &[item])
@@ -97,7 +97,7 @@ async fn it_has_its_payload_and_its_rows(database: TestDatabase) {
 }
 
 async fn what_was_unsent_is_blank(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     service
         .deliver(&messaging(
             &json!({"message": {"mid": "m1", "text": "secret"}}),

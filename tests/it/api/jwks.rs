@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-use super::client::{Client, b64, claims, hs256, key_file, problem, signed, signed_by};
-use crate::support::{postgres::TestDatabase, service::Service, setup::Setup};
+use super::client::{
+    Client, b64, claims, hs256, key_file, problem, signed, signed_by, without_keys,
+};
+use crate::support::{postgres::TestDatabase, service::Service};
 
 /// An identity provider.
 struct Provider {
@@ -89,7 +91,8 @@ async fn its_keys_are_fetched_once_and_again_for_one_that_is_not_known() {
     let keys = json!({ "keys": [odd, shared, { "kty": "EC" }, 7, ec("one")] });
     let provider = Provider::start(Some(keys)).await;
     let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database)
+    let service = without_keys(&database)
+        .await
         .set("auth.jwks_url", &provider.url)
         .start()
         .await;
@@ -143,7 +146,8 @@ async fn its_keys_are_fetched_once_and_again_for_one_that_is_not_known() {
 async fn a_provider_that_is_away_is_no_fault_of_the_token() {
     let provider = Provider::start(None).await;
     let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database)
+    let service = without_keys(&database)
+        .await
         .set("auth.jwks_url", &provider.url)
         .start()
         .await;

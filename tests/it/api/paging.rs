@@ -15,7 +15,7 @@ on_both! {
 }
 
 async fn every_event_is_on_one_page(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let batch = |name: &str, count: usize| {
         let comments: Vec<_> = (0..count)
             .map(|nth| comment(&format!("{name}{nth}")))
@@ -80,7 +80,7 @@ async fn every_event_is_on_one_page(database: TestDatabase) {
 
 /// More of other types than a window has, before the few that are wanted.
 async fn a_page_that_few_events_match_goes_on(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let mention = crate::support::payloads::mention;
     let mentions = |name: &str| {
         let all: Vec<_> = (0..3).map(|nth| mention(&format!("{name}{nth}"))).collect();

@@ -40,7 +40,7 @@ async fn texts(service: &Service) -> Vec<Option<String>> {
 }
 
 async fn what_was_falsified_is_right_again(database: TestDatabase) {
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     for id in ["1", "2", "3"] {
         deliver_comment(&service, ACCOUNT, id).await;
     }

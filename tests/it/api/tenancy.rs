@@ -9,7 +9,7 @@ use crate::support::{payloads::ACCOUNT, postgres::TestDatabase};
 #[tokio::test]
 async fn anothers_account_answers_as_one_that_does_not_exist() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     deliver_comment(&service, ACCOUNT, "mine").await;
     deliver_comment(&service, OTHER, "theirs").await;
     service.streams().await.drained().await;

@@ -3,12 +3,11 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::client::{Client, problem, setup};
+use super::client::{Client, problem, setup, without_keys};
 use crate::support::{
     eventually::eventually,
     postgres::TestDatabase,
     service::{Service, said},
-    setup::Setup,
 };
 
 async fn issued(service: &Service, arguments: &[&str]) -> String {
@@ -20,7 +19,7 @@ async fn issued(service: &Service, arguments: &[&str]) -> String {
 #[tokio::test]
 async fn a_token_may_do_what_it_was_issued_for() {
     let database = TestDatabase::sqlite().await;
-    let service = setup(&database).start().await;
+    let service = setup(&database).await.start().await;
     let path = format!("/webhooks/events/{}", Uuid::from_u128(1));
     let get = async |arguments: &[&str]| {
         let token = issued(&service, arguments).await;
@@ -51,7 +50,7 @@ async fn a_token_may_do_what_it_was_issued_for() {
 #[tokio::test]
 async fn what_cannot_be_issued_is_wrong_usage() {
     let database = TestDatabase::sqlite().await;
-    let without = Setup::managed(&database).not_started();
+    let without = without_keys(&database).await.not_started();
     let output = without.run(&["token", "--accounts", "*"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(
@@ -59,7 +58,7 @@ async fn what_cannot_be_issued_is_wrong_usage() {
         "{}",
         said(&output)
     );
-    let service = setup(&database).not_started();
+    let service = setup(&database).await.not_started();
     for arguments in [
         &["token"] as &[&str],
         &["token", "--accounts", "17841405822304914"],
@@ -81,7 +80,7 @@ async fn what_cannot_be_issued_is_wrong_usage() {
 #[tokio::test]
 async fn the_demo_prints_a_token_that_is_good() {
     let database = TestDatabase::sqlite().await;
-    let service = Setup::managed(&database).not_started();
+    let service = without_keys(&database).await.not_started();
     let mut process = service.command(&["serve", "--demo"]);
     let log = std::fs::File::create(service.file("demo.log")).unwrap();
     let mut process = process.stdout(log).spawn().unwrap();
