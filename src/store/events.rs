@@ -22,7 +22,7 @@ use super::{Store, StoreError};
 use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{self, MENTIONS};
 
-/// The first window, in rows; each next one is four times as large.
+/// The first window, in rows; the next ones are as large as it takes, by what was found.
 const FIRST_WINDOW: u64 = 2_000;
 const LARGEST_WINDOW: u64 = 32_000;
 /// When no other window is begun.
@@ -188,8 +188,10 @@ impl Store {
                 .last()
                 .filter(|_| is_whole)
                 .map(|last| last.event.place());
+            let before = events.len();
             let matching = seen.into_iter().filter(|seen| seen.matches);
             events.extend(matching.map(|seen| seen.event));
+            let matched = events.len() - before;
             if events.len() > limit {
                 events.truncate(limit);
                 next = events.last().map(Listed::place);
@@ -198,7 +200,7 @@ impl Store {
             if next.is_none() || began.elapsed() >= LOOKS_FOR {
                 return Ok(Found { events, next });
             }
-            window = (window * 4).clamp(FIRST_WINDOW, LARGEST_WINDOW);
+            window = next_window(window, matched, limit + 1 - events.len());
         }
     }
 
@@ -295,6 +297,15 @@ fn first_window(wanted: &Wanted, limit: usize) -> u64 {
     } else {
         FIRST_WINDOW
     }
+}
+
+/// Half as many again as it takes to find those that are missing, if they are as rare as in the last window.
+fn next_window(last: u64, matched: usize, missing: usize) -> u64 {
+    let wanted = match matched as u64 {
+        0 => last * 4,
+        matched => last * missing as u64 / matched * 3 / 2,
+    };
+    wanted.clamp(FIRST_WINDOW / 2, LARGEST_WINDOW)
 }
 
 /// A row of a window.
@@ -430,5 +441,18 @@ impl Look {
                 None => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_window_is_as_large_as_it_takes() {
+        assert_eq!(next_window(2_000, 40, 11), 1_000, "825 would do");
+        assert_eq!(next_window(2_000, 20, 31), 4_650);
+        assert_eq!(next_window(2_000, 0, 51), 8_000);
+        assert_eq!(next_window(32_000, 1, 50), LARGEST_WINDOW);
     }
 }
