@@ -177,7 +177,7 @@ async fn discard(
 
 /// Which failed events; at least one has to be said, and all that are have to be so
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = RetryRequest)]
+#[schema(as = RetryRequest, min_properties = 1)]
 #[serde(deny_unknown_fields)]
 struct Which {
     /// These events, by their `event_id`
