@@ -23,7 +23,7 @@ use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{self, MENTIONS};
 
 /// The first window, in rows; the next ones are as large as it takes, by what was found.
-const FIRST_WINDOW: u64 = 2_000;
+const FIRST_WINDOW: u64 = 1_000;
 const LARGEST_WINDOW: u64 = 32_000;
 /// When no other window is begun.
 const LOOKS_FOR: Duration = Duration::from_millis(500);
@@ -450,7 +450,8 @@ mod tests {
 
     #[test]
     fn the_next_window_is_as_large_as_it_takes() {
-        assert_eq!(next_window(2_000, 40, 11), 1_000, "825 would do");
+        assert_eq!(next_window(2_000, 40, 11), 825);
+        assert_eq!(next_window(2_000, 400, 1), 500);
         assert_eq!(next_window(2_000, 20, 31), 4_650);
         assert_eq!(next_window(2_000, 0, 51), 8_000);
         assert_eq!(next_window(32_000, 1, 50), LARGEST_WINDOW);
