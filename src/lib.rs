@@ -23,6 +23,9 @@
 //! | [`cli`] | a file a command |
 //! | [`config`] | layers, and errors that name key and origin |
 //! | [`secret`] | a text that is never printed |
+//! | [`connect`] | whose an access token is |
+//! | [`vault`] | access tokens at rest, encrypted |
+//! | [`graph`] | Instagram's Graph API, called |
 //! | [`lab`] | Instagram, played |
 
 pub mod api;
@@ -30,8 +33,10 @@ pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod connect;
 #[cfg(debug_assertions)]
 mod fault;
+pub mod graph;
 pub mod handlers;
 pub mod instagram;
 pub mod journal;
@@ -46,4 +51,5 @@ pub mod store;
 pub mod stream;
 pub mod supervisor;
 pub mod telemetry;
+pub mod vault;
 pub mod watch;

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::instagram::identity::column_id;
+use crate::instagram::identity::is_account_id;
 
 /// An account's id as Instagram sends it.
 pub(super) fn account_id(given: &str) -> Result<String, String> {
-    let is_id = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_id && column_id(given) == given {
+    if is_account_id(given) {
         Ok(given.to_owned())
     } else {
         Err(

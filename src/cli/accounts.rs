@@ -3,24 +3,24 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use entity::client_account;
 use entity::erased_account::Model as Tombstone;
 use serde_json::{Value, json};
 
+use super::account_add::{self, Add};
 use super::account_id::{account_id, unknown};
-use super::erase;
+use super::{erase, rotate_key};
 use crate::config::Config;
 use crate::instagram::time::canonical;
 use crate::store::Store;
-use crate::store::accounts::{Added, Removed};
+use crate::store::accounts::Removed;
 
 /// The arguments of `igstream accounts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  igstream accounts add 17841405822304914 --username shop\n  igstream accounts list --json\n  igstream accounts remove 17841405822304914\n  igstream accounts remove 17841405822304914 --erase"
+    after_help = "Examples:\n  igstream accounts add 17841405822304914 --username shop\n  igstream accounts list --json\n  igstream accounts remove 17841405822304914\n  igstream accounts remove 17841405822304914 --erase\n  igstream accounts rotate-key"
 )]
 pub struct AccountsArgs {
     #[command(subcommand)]
@@ -30,15 +30,8 @@ pub struct AccountsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Expect an account's traffic; what came of it before is processed by itself
-    #[command(after_help = "Example:\n  igstream accounts add 17841405822304914 --username shop")]
-    Add {
-        /// The professional account's id, as in `entry.id` of its webhooks
-        #[arg(value_parser = account_id)]
-        ig_account_id: String,
-        /// What the account calls itself
-        #[arg(long)]
-        username: Option<String>,
-    },
+    #[command(after_help = ADD_HELP)]
+    Add(Add),
     /// Expect nothing more of an account; what was stored of it stays, unless it is erased
     #[command(after_help = REMOVE_HELP)]
     Remove {
@@ -52,6 +45,9 @@ enum Command {
         #[arg(long, requires = "erase")]
         yes: bool,
     },
+    /// Encrypt every access token with the current key
+    #[command(after_help = ROTATE_HELP)]
+    RotateKey,
     /// Every account, and those that are being erased
     #[command(after_help = "Example:\n  igstream accounts list --json")]
     List {
@@ -60,6 +56,23 @@ enum Command {
         json: bool,
     },
 }
+
+const ADD_HELP: &str = "\
+Examples:
+  igstream accounts add 17841405822304914 --username shop
+  igstream accounts add 17841405822304914 --access-token-file /run/secrets/shop_token
+  pass show shop-token | igstream accounts add 17841405822304914 --access-token-file -
+
+An account that is there gets what is given. With an access token Meta is asked whose it is: that of another account
+is refused, and the name and the id that Instagram's callbacks use are stored too. Needs accounts.encryption_key.";
+
+const ROTATE_HELP: &str = "\
+Example:
+  openssl rand -hex 32                     # the new accounts.encryption_key; the old one goes
+  igstream accounts rotate-key             # to accounts.previous_encryption_keys, until this has exited 0
+
+Restart the service with both keys first. It can be stopped and repeated. Exit 1: some tokens could not be read; they
+stay as they are, and their accounts are named.";
 
 const REMOVE_HELP: &str = "\
 Examples:
@@ -82,29 +95,11 @@ pub async fn run(args: &AccountsArgs, config: &Config, store: &Store) -> anyhow:
             yes,
         } => return erase::run(ig_account_id, *yes, config, store).await,
         Command::Remove { ig_account_id, .. } => return remove(store, ig_account_id).await,
-        Command::Add {
-            ig_account_id,
-            username,
-        } => add(store, ig_account_id, username.as_deref()).await?,
+        Command::RotateKey => return rotate_key::run(config, store).await,
+        Command::Add(add) => account_add::run(add, config, store).await?,
         Command::List { json } => list(store, *json).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn add(store: &Store, ig_account_id: &str, username: Option<&str>) -> anyhow::Result<()> {
-    let added = store.add_account(ig_account_id, username).await?;
-    let became = match added {
-        Added::New => "added",
-        Added::Again => "added again: what waited for it is processed",
-        Added::Already => "is there already",
-        Added::BeingErased(since) => bail!(
-            "account {ig_account_id} is being erased, since {}: add it when that is finished; \
-             `igstream accounts list` shows it until then",
-            canonical(since)
-        ),
-    };
-    println!("account {ig_account_id} {became}");
-    Ok(())
 }
 
 async fn remove(store: &Store, ig_account_id: &str) -> anyhow::Result<ExitCode> {
@@ -189,6 +184,8 @@ impl Listed {
             "id": account.map(|account| account.id),
             "instagram_business_account_id": self.ig_account_id,
             "username": account.and_then(|account| account.username.as_deref()),
+            "app_scoped_id": account.and_then(|account| account.app_scoped_id.as_deref()),
+            "has_access_token": account.is_some_and(|account| account.access_token.is_some()),
             "active": self.is_active(),
             "created_at": account.map(|account| account.created_at),
             "being_erased_since": self.erasure.as_ref().map(|erasure| canonical(erasure.erased_at)),

@@ -1,5 +1,6 @@
 //! The command line: a file a command, each thin.
 
+mod account_add;
 mod account_id;
 pub mod accounts;
 pub mod audit;
@@ -9,9 +10,11 @@ mod erase;
 pub mod migrate;
 pub mod openapi;
 pub mod replay;
+mod rotate_key;
 pub mod send;
 pub mod serve;
 pub mod simulate;
+pub mod subscribe;
 pub mod tail;
 mod terminal;
 pub mod token;
@@ -64,6 +67,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Print the OpenAPI document of the management API
     Openapi(openapi::OpenapiArgs),
+    /// Have Instagram post the app's events here, and see the handshake through
+    Subscribe(subscribe::SubscribeArgs),
 }
 
 impl Cli {
@@ -108,6 +113,7 @@ impl Cli {
             }
             Command::Replay(args) => replay::run(&args, &config).await,
             Command::Audit(args) => audit::run(&args, &config).await,
+            Command::Subscribe(args) => subscribe::run(&args, config).await,
             Command::Accounts(args) => {
                 let store = connect(&config).await?;
                 if config.database.migrate_on_start {

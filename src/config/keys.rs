@@ -25,6 +25,8 @@ const DURATION: &str =
 const FLAG: &str = "true or false";
 const PATH: &str = "the path of a file that can be read";
 const SECRET_FILE: &str = "the path of a file, as text";
+const ENCRYPTION_KEY: &str =
+    "32 bytes as 64 hexadecimal digits or as base64, such as `openssl rand -hex 32` prints";
 const COUNT: &str = "a whole number from 1 to 1000000000";
 const DAYS: &str = "a whole number of days from 0 (0 keeps for ever) to 36500";
 
@@ -47,6 +49,7 @@ const fn secret(name: &'static str, allowed: &'static str) -> Key {
 /// The keys that do not depend on the event types, in the order of `config/default.toml`.
 pub(super) const PLAIN: &[Key] = &[
     key("server.bind", ADDRESS),
+    key("server.public_url", "an http:// or https:// URL, or empty"),
     key(
         "server.body_limit_bytes",
         "a whole number of bytes from 1024 to 67108864",
@@ -72,6 +75,10 @@ pub(super) const PLAIN: &[Key] = &[
         "instagram.graph_version",
         "v, a number, a dot and a number, such as v25.0",
     ),
+    key("instagram.app_id", "a number of digits, as text, or empty"),
+    key("instagram.app_graph_url", "an http:// or https:// URL"),
+    key("instagram.graph_timeout", DURATION),
+    key("instagram.graph_patience", DURATION),
     key("nats.mode", "managed or external"),
     secret(
         "nats.url",
@@ -118,6 +125,13 @@ pub(super) const PLAIN: &[Key] = &[
     ),
     key("api.database_connections", "a whole number from 1 to 1000"),
     key("accounts.auto_register", FLAG),
+    secret("accounts.encryption_key", ENCRYPTION_KEY),
+    key("accounts.encryption_key_file", SECRET_FILE),
+    secret(
+        "accounts.previous_encryption_keys",
+        "a list of keys, each of 32 bytes as 64 hexadecimal digits or as base64",
+    ),
+    key("accounts.previous_encryption_keys_file", SECRET_FILE),
     key("handlers.max_attempts", "a whole number from 1 to 1000"),
     key(
         "handlers.backoff_seconds",

@@ -146,6 +146,30 @@ impl Config {
         )])
     }
 
+    /// What the app's own subscription needs: its number, its secret and the verify token.
+    pub fn require_app(&self) -> Result<(), ConfigError> {
+        let instagram = &self.instagram;
+        let app_id = instagram.app_id.is_none().then(|| {
+            Problem::new(
+                "instagram.app_id",
+                "instagram.app_id is not set; set it to the number of the app in Meta's app dashboard, in the configuration file, as IGSTREAM__INSTAGRAM__APP_ID, or give --app-id",
+            )
+        });
+        let mut problems: Vec<Problem> = app_id.into_iter().collect();
+        if let Err(missing) = self.require_instagram() {
+            problems.extend(missing.problems().iter().cloned());
+        }
+        ConfigError::unless_empty(problems)
+    }
+
+    /// What storing an access token needs: the key that it is encrypted with.
+    pub fn require_encryption_key(&self) -> Result<(), ConfigError> {
+        require(&[(
+            "accounts.encryption_key",
+            self.accounts.encryption_key.is_none(),
+        )])
+    }
+
     /// What issuing a management token needs: the HS256 secret.
     pub fn require_jwt_secret(&self) -> Result<(), ConfigError> {
         require(&[("auth.jwt_secret", self.auth.jwt_secret.is_none())])

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Secret, values};
+use crate::vault::EncryptionKey;
 
 /// The largest whole number that TOML and the server's API can hold.
 const NO_LIMIT: u64 = i64::MAX.cast_unsigned();
@@ -19,6 +20,9 @@ const NO_LIMIT: u64 = i64::MAX.cast_unsigned();
 pub struct Server {
     /// Address of the webhook and of the management API.
     pub bind: SocketAddr,
+    /// Where the world reaches the service, without a slash at its end.
+    #[serde(deserialize_with = "values::optional_web_url")]
+    pub public_url: Option<String>,
     /// Largest body of a delivery in bytes.
     #[serde(deserialize_with = "values::within::<_, _, 1024, 67_108_864>")]
     pub body_limit_bytes: usize,
@@ -64,6 +68,18 @@ pub struct Instagram {
     /// Version of the Graph API, as in `v25.0`.
     #[serde(deserialize_with = "values::graph_version")]
     pub graph_version: String,
+    /// The app's number with Meta. See [`Config::require_app`](super::Config::require_app).
+    #[serde(deserialize_with = "values::app_id")]
+    pub app_id: Option<String>,
+    /// Base of the Graph API for what is the app's own, without a slash at its end.
+    #[serde(deserialize_with = "values::web_url")]
+    pub app_graph_url: String,
+    /// How long one call of the Graph API may take.
+    #[serde(deserialize_with = "values::duration")]
+    pub graph_timeout: Duration,
+    /// How long a call is tried again, pauses included.
+    #[serde(deserialize_with = "values::duration")]
+    pub graph_patience: Duration,
 }
 
 /// `[nats]`: the server of the streams.
@@ -225,6 +241,12 @@ pub struct Api {
 pub struct Accounts {
     /// Whether an unknown account id creates the account.
     pub auto_register: bool,
+    /// What access tokens are encrypted with.
+    #[serde(deserialize_with = "values::encryption_key")]
+    pub encryption_key: Option<EncryptionKey>,
+    /// What they were encrypted with before.
+    #[serde(deserialize_with = "values::encryption_keys")]
+    pub previous_encryption_keys: Vec<EncryptionKey>,
 }
 
 /// `[handlers]`.

@@ -13,6 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::Secret;
+use crate::vault::EncryptionKey;
 
 /// A duration such as `4s`, above zero and at most an hour: longer ones are mistakes, and the longest overflow a clock.
 pub(super) fn duration<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
@@ -175,6 +176,37 @@ pub(super) fn graph_version<'de, D: Deserializer<'de>>(source: D) -> Result<Stri
         }
         _ => Err(D::Error::custom("not a version")),
     }
+}
+
+/// The digits of an app's number, or not set.
+pub(super) fn app_id<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(source)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let is_number = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number
+        .then_some(Some(text))
+        .ok_or_else(|| D::Error::custom("not a number"))
+}
+
+/// A key that tokens are encrypted with, or not set.
+pub(super) fn encryption_key<'de, D: Deserializer<'de>>(
+    source: D,
+) -> Result<Option<EncryptionKey>, D::Error> {
+    match String::deserialize(source)? {
+        text if text.is_empty() => Ok(None),
+        text => text.parse().map(Some).map_err(D::Error::custom),
+    }
+}
+
+/// Any number of them.
+pub(super) fn encryption_keys<'de, D: Deserializer<'de>>(
+    source: D,
+) -> Result<Vec<EncryptionKey>, D::Error> {
+    let texts = Vec::<String>::deserialize(source)?;
+    let keys = texts.iter().map(|text| text.parse());
+    keys.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 /// Directives that the log filter understands.

@@ -157,6 +157,13 @@ pub fn column_id(id: &str) -> String {
     format!("{kept}{CUT}{digest}")
 }
 
+/// Whether a text can be the id of an account, as Instagram sends it.
+#[must_use]
+pub fn is_account_id(text: &str) -> bool {
+    let is_id = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_id && column_id(text) == text
+}
+
 fn lead_special(c: char) -> bool {
     c == '%' || c == CUT
 }

@@ -6,6 +6,7 @@
 
 mod attach;
 pub mod durability;
+mod instagram;
 mod keeper;
 mod nats;
 mod pipeline;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use self::attach::{AttachError, Attached, attach, attach_running};
+pub use self::instagram::{app_graph, graph, vault};
 use self::keeper::NatsTokens;
 pub(crate) use self::nats::managed_options;
 use crate::api::auth::{Authority, KeyError};

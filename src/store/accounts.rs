@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use entity::EncryptedToken;
 use entity::client_account::{Column, Entity, Model};
 use entity::columns::{Kind, columns_of};
 use entity::webhook_subscription;
@@ -38,6 +39,21 @@ pub(super) static SUBSCRIPTIONS: Table = Table {
     blanked: &[],
     told_by: &[],
 };
+
+/// An account to be added, and all that is known of it.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// Its own id, which its token is encrypted for.
+    pub id: Uuid,
+    /// Its id with Instagram.
+    pub ig_account_id: String,
+    /// What it calls itself.
+    pub username: Option<String>,
+    /// Its id for the app.
+    pub app_scoped_id: Option<String>,
+    /// Its access token, encrypted.
+    pub access_token: Option<EncryptedToken>,
+}
 
 /// What became of the wish to expect an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +96,28 @@ impl Store {
     ) -> Result<Added, StoreError> {
         let mut account = new_account(ig_account_id);
         account.extend(row(json!({ "username": username })));
+        self.add(ig_account_id, account, true).await
+    }
+
+    /// Adds an account; one that is there, or was removed, stays as it is.
+    pub async fn add_new_account(&self, account: &NewAccount) -> Result<Added, StoreError> {
+        let row = row(json!({
+            "id": account.id,
+            "instagram_business_account_id": account.ig_account_id,
+            "username": account.username,
+            "app_scoped_id": account.app_scoped_id,
+            "access_token": account.access_token.as_ref().map(|token| &token.0),
+            "active": true,
+        }));
+        self.add(&account.ig_account_id, row, false).await
+    }
+
+    async fn add(
+        &self,
+        ig_account_id: &str,
+        account: Row,
+        again: bool,
+    ) -> Result<Added, StoreError> {
         let writing = self.begin().await?;
         let on = &writing.transaction;
         let tombstones = Tombstones::of(on, [ig_account_id].into_iter()).await?;
@@ -90,7 +128,7 @@ impl Store {
         let made = insert_new(on, TABLE, columns_of::<Entity>(), &[account]).await?;
         let added = if !made.is_empty() {
             Added::New
-        } else if set_active(on, ig_account_id, true).await? {
+        } else if again && set_active(on, ig_account_id, true).await? {
             Added::Again
         } else {
             Added::Already

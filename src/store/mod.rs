@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::instagram::types;
 
+pub mod account_changes;
 pub mod accounts;
 mod again;
 mod batch;
@@ -44,6 +45,7 @@ mod probe;
 pub mod replayable;
 mod rewrite;
 mod statements;
+pub mod tokens;
 mod transaction;
 mod typed;
 pub mod unassigned;

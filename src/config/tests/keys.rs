@@ -12,6 +12,7 @@ type Wrong = (&'static str, &'static str, Option<&'static str>);
 /// What is wrong for a key: as TOML in a file, and as a variable where not every text is right.
 const WRONG: &[Wrong] = &[
     ("server.bind", "\"localhost\"", Some("8080")),
+    ("server.public_url", "5", Some("hooks.example.com")),
     ("server.body_limit_bytes", "0", Some("4 MiB")),
     ("server.accept_timeout", "4", Some("2h")),
     ("server.shutdown_timeout", "\"soon\"", Some("0s")),
@@ -29,6 +30,14 @@ const WRONG: &[Wrong] = &[
     ("instagram.verify_token_file", "5", Some("/nowhere/token")),
     ("instagram.graph_url", "\"\"", Some("graph.instagram.com")),
     ("instagram.graph_version", "25.0", Some("25")),
+    ("instagram.app_id", "\"my app\"", Some("my app")),
+    (
+        "instagram.app_graph_url",
+        "\"\"",
+        Some("graph.facebook.com"),
+    ),
+    ("instagram.graph_timeout", "10", Some("2h")),
+    ("instagram.graph_patience", "\"0s\"", Some("long")),
     ("nats.mode", "1", Some("embedded")),
     ("nats.url", "[\"localhost\"]", Some("http://localhost:4222")),
     ("nats.url_file", "[]", Some("/nowhere/url")),
@@ -81,6 +90,22 @@ const WRONG: &[Wrong] = &[
     ),
     ("api.database_connections", "0", Some("1001")),
     ("accounts.auto_register", "1", Some("1")),
+    ("accounts.encryption_key", "\"short\"", Some("short")),
+    (
+        "accounts.encryption_key_file",
+        "\"/nowhere/key\"",
+        Some("/nowhere/key"),
+    ),
+    (
+        "accounts.previous_encryption_keys",
+        "[\"short\"]",
+        Some("short"),
+    ),
+    (
+        "accounts.previous_encryption_keys_file",
+        "\"/nowhere/keys\"",
+        Some("/nowhere/keys"),
+    ),
     ("handlers.max_attempts", "0", Some("0")),
     ("handlers.backoff_seconds", "[]", Some("2,soon")),
     ("handlers.batch_size", "1001", Some("0")),

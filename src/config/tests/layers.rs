@@ -225,6 +225,10 @@ fn the_example_for_production_loads() {
         ("igstream.creds", "creds"),
         ("ca.pem", "pem"),
         (
+            "igstream_encryption_key",
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n",
+        ),
+        (
             "database_url",
             "postgres://igstream:x@db.internal/igstream\n",
         ),
@@ -242,6 +246,8 @@ fn the_example_for_production_loads() {
     )
     .unwrap();
     config.require_instagram().unwrap();
+    config.require_app().unwrap();
+    config.require_encryption_key().unwrap();
     assert_eq!(config.nats.url.len(), 3);
     assert_eq!(config.nats.durability(), Durability::Fsync);
     assert_eq!(

@@ -116,6 +116,8 @@ fn no_secret_is_in_an_error_or_in_debug() {
         ("auth.jwt_secret", "\"hunter2\" hunter2"),
         ("auth.jwt_secret", "\"hunter2\"\njwt_secret = \"hunter2\""),
         ("auth.jwt_secret_", "\"hunter2\""),
+        ("accounts.encryption_key", "\"hunter2\""),
+        ("accounts.previous_encryption_keys", "[\"hunter2\"]"),
     ] {
         let (section, name) = key.split_once('.').unwrap();
         let error = from_file(&format!("[{section}]\n{name} = {wrong}\n")).unwrap_err();

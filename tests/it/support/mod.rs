@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod deliveries;
 pub mod eventually;
 pub mod fixtures;
+pub mod graph;
 pub mod http;
 pub mod metrics;
 pub mod nats;
