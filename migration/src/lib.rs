@@ -20,6 +20,7 @@ mod m20261124_000010_create_instagram_messaging_postbacks;
 mod m20261124_000011_create_instagram_messaging_seen;
 mod m20261124_000012_create_instagram_story_insights_aggregated;
 mod m20261124_000013_create_instagram_story_insights_view;
+mod m20261126_000014_index_what_callbacks_name;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000011_create_instagram_messaging_seen::Migration),
             Box::new(m20261124_000012_create_instagram_story_insights_aggregated::Migration),
             Box::new(m20261124_000013_create_instagram_story_insights_view::Migration),
+            Box::new(m20261126_000014_index_what_callbacks_name::Migration),
         ]
     }
 }

@@ -142,7 +142,7 @@ mod tests {
             migrate(&db, "up -n 1").await.unwrap(),
             format!("applied {first}")
         );
-        assert_eq!(migrate(&db, "up").await.unwrap().lines().count(), 12);
+        assert_eq!(migrate(&db, "up").await.unwrap().lines().count(), 13);
         assert_eq!(migrate(&db, "up").await.unwrap(), "nothing to do");
         assert_eq!(migrate(&db, "down").await.unwrap().lines().count(), 1);
         let rolled_back = migrate(&db, "down -n 99").await.unwrap();
@@ -182,7 +182,7 @@ mod tests {
         assert!(refused.contains("--yes"), "{refused}");
         assert_eq!(
             migrate(&db, "fresh --yes").await.unwrap().lines().count(),
-            13
+            14
         );
     }
 }

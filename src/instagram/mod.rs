@@ -12,6 +12,7 @@ pub mod identity;
 pub mod item;
 pub mod json;
 pub mod signature;
+pub mod signed_request;
 pub mod time;
 pub mod types;
 pub mod understand;

@@ -11,7 +11,7 @@ use sha2::Sha256;
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
 const PREFIX: &str = "sha256=";
-const DIGEST_BYTES: usize = 32;
+pub(super) const DIGEST_BYTES: usize = 32;
 
 /// Why a body is not believed. None of these says anything about the secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,31 @@ impl AppSecrets {
             .find(|keyed| keyed.made(&claimed, body))
             .map(|keyed| keyed.id.as_str())
             .ok_or(SignatureError::Wrong)
+    }
+
+    /// The id of the secret that made `claimed` over `message`; constant time a secret.
+    pub(super) fn made_by(&self, claimed: &[u8; DIGEST_BYTES], message: &[u8]) -> Option<&str> {
+        let made = self.0.iter().find(|keyed| keyed.made(claimed, message));
+        made.map(|keyed| keyed.id.as_str())
+    }
+
+    /// Whether any secret makes a MAC of `message` that begins so; constant time a secret.
+    pub(super) fn made_the_beginning(&self, claimed: &[u8], message: &[u8]) -> bool {
+        self.0.iter().any(|keyed| {
+            let mut mac = keyed.mac.clone();
+            mac.update(message);
+            mac.verify_truncated_left(claimed).is_ok()
+        })
+    }
+
+    /// What the secret `id` makes of `message`; nothing but zeros of a secret that is not there.
+    pub(super) fn mac(&self, id: &str, message: &[u8]) -> [u8; DIGEST_BYTES] {
+        let keyed = self.0.iter().find(|keyed| keyed.id == id);
+        keyed.map_or([0; DIGEST_BYTES], |keyed| {
+            let mut mac = keyed.mac.clone();
+            mac.update(message);
+            mac.finalize().into_bytes().into()
+        })
     }
 
     /// Checks once more what the secret `id` made, as [`AppSecrets::verify`] named it.

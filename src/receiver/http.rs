@@ -33,7 +33,7 @@ const RECEIVED: &str = "EVENT_RECEIVED";
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// In seconds.
-const RETRY_AFTER: &str = "5";
+pub(super) const RETRY_AFTER: &str = "5";
 
 /// What the receiver's routes need.
 #[derive(Clone)]
@@ -249,7 +249,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn refuse(status: StatusCode, reason: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, reason: &str) -> Response {
     (
         status,
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],

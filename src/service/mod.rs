@@ -40,7 +40,7 @@ use crate::instagram::signature::AppSecrets;
 use crate::instagram::types;
 use crate::listen::{self, Bounds};
 use crate::publisher;
-use crate::receiver::{self, Limits, ReceiverHandle, ReceiverState};
+use crate::receiver::{self, CallbackState, Limits, ReceiverHandle, ReceiverState};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::stream::Connection;
 use crate::stream::connection::ConnectionError;
@@ -54,6 +54,8 @@ use crate::watch::{adopter, eraser, purger, sampler};
 /// How long the nats-server may take to stop: with `server.shutdown_timeout` it
 /// is less than the 30 s after which orchestrators kill.
 const NATS_STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// Connections to the database for the callbacks of Instagram's, which are rare.
+const CALLBACK_CONNECTIONS: u32 = 2;
 /// How long a NATS server may take to come up.
 const NATS_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -188,6 +190,10 @@ impl Service {
         )?);
         let (topology, store) = (Arc::new(topology), store_options(&service.config));
         let mut routes = service.routes(roles, &board, sampled);
+        if roles.contains(&Role::Receiver) {
+            let state = service.callback_state(&store).await?;
+            routes = routes.merge(receiver::callback_routes(state));
+        }
         if roles.contains(&Role::Api) {
             let api = service.api(&store, &topology, authority).await?;
             routes = routes.merge(api::routes(api));
@@ -279,6 +285,19 @@ impl Service {
             keep: self.config.stream.keep(),
             cors_origins: settings.cors_origins.clone(),
         }))
+    }
+
+    async fn callback_state(&self, store: &StoreOptions) -> Result<CallbackState, StoreError> {
+        let store = StoreOptions {
+            max_connections: CALLBACK_CONNECTIONS,
+            ..store.clone()
+        };
+        Ok(CallbackState {
+            secrets: app_secrets(&self.config),
+            public_url: self.config.server.public_url.clone(),
+            store: Store::connect_when_asked(&store, ANSWERED_WITHIN).await?,
+            keep_days: self.config.stream.keep_days,
+        })
     }
 
     fn start_pipeline(

@@ -68,15 +68,33 @@ impl Store {
     /// Makes the tombstone of an account, and expects nothing more of it. When this returns, every
     /// transaction that did not see the tombstone has ended.
     pub async fn begin_erasure(&self, ig_account_id: &str) -> Result<Begun, StoreError> {
+        self.begin_erasure_as(ig_account_id, None).await
+    }
+
+    /// The same under a code that Instagram is given; one that is under way keeps the code that it has.
+    pub(super) async fn begin_erasure_as(
+        &self,
+        ig_account_id: &str,
+        confirmation_code: Option<&str>,
+    ) -> Result<Begun, StoreError> {
         let writing = self.begin().await?;
         let on = &writing.transaction;
         until_none_stores(on).await.map_err(too_long)?;
         let tombstone = Entity::find_by_id(ig_account_id).one(on).await?;
         let begun = match tombstone {
-            Some(tombstone) if tombstone.finished_at.is_none() => Begun::Before(tombstone),
+            Some(tombstone) if tombstone.finished_at.is_none() => {
+                Begun::Before(named(on, tombstone, confirmation_code).await?)
+            }
+            // What Instagram asked for once is done once, however often it asks.
+            Some(tombstone)
+                if confirmation_code.is_some()
+                    && tombstone.confirmation_code.as_deref() == confirmation_code =>
+            {
+                Begun::Finished(tombstone)
+            }
             _ if knows(on, ig_account_id).await? => {
                 set_active(on, ig_account_id, false).await?;
-                Begun::Now(bury(on, ig_account_id).await?)
+                Begun::Now(bury(on, ig_account_id, confirmation_code).await?)
             }
             Some(tombstone) => Begun::Finished(tombstone),
             None => Begun::Unknown,
@@ -151,26 +169,55 @@ pub(super) async fn find_account(
 }
 
 /// A tombstone covers all that the account has: also what was received by a clock that is ahead.
-async fn bury(on: &Transaction, ig_account_id: &str) -> Result<Model, DbErr> {
+async fn bury(
+    on: &Transaction,
+    ig_account_id: &str,
+    confirmation_code: Option<&str>,
+) -> Result<Model, DbErr> {
     let now = Utc::now();
     let newest = newest_receipt(on, ig_account_id).await?;
     let erased_at = newest.map_or(now, |newest| newest.clamp(now, now + LARGEST_SKEW));
     let columns = [
         column("ig_account_id", Kind::Text(None)),
         column("erased_at", Kind::Timestamp),
+        column("confirmation_code", Kind::Text(None)),
     ];
     let dialect = Dialect::of(on.get_database_backend());
     let sql = format!(
-        "INSERT INTO \"erased_accounts\" (\"ig_account_id\", \"erased_at\") \
-         SELECT \"ig_account_id\", \"erased_at\" FROM ({}) AS n WHERE true \
-         ON CONFLICT (\"ig_account_id\") DO UPDATE SET \"erased_at\" = excluded.\"erased_at\", \"finished_at\" = NULL",
+        "INSERT INTO \"erased_accounts\" (\"ig_account_id\", \"erased_at\", \"confirmation_code\") \
+         SELECT \"ig_account_id\", \"erased_at\", \"confirmation_code\" FROM ({}) AS n WHERE true \
+         ON CONFLICT (\"ig_account_id\") DO UPDATE SET \"erased_at\" = excluded.\"erased_at\", \
+         \"finished_at\" = NULL, \"confirmation_code\" = excluded.\"confirmation_code\"",
         dialect.rows(&columns)
     );
-    let tombstone =
-        row(json!({ "ig_account_id": ig_account_id, "erased_at": canonical(erased_at) }));
+    let tombstone = row(json!({
+        "ig_account_id": ig_account_id,
+        "erased_at": canonical(erased_at),
+        "confirmation_code": confirmation_code,
+    }));
     on.execute_rows(&sql, &[tombstone], &columns).await?;
     let made = Entity::find_by_id(ig_account_id).one(on).await?;
     made.ok_or_else(|| DbErr::RecordNotFound(format!("the tombstone of account {ig_account_id}")))
+}
+
+/// The tombstone under the code that it has, or gets if it has none.
+async fn named(
+    on: &Transaction,
+    tombstone: Model,
+    confirmation_code: Option<&str>,
+) -> Result<Model, DbErr> {
+    let Some(code) = confirmation_code.filter(|_| tombstone.confirmation_code.is_none()) else {
+        return Ok(tombstone);
+    };
+    Entity::update_many()
+        .col_expr(Column::ConfirmationCode, Expr::value(code))
+        .filter(Column::IgAccountId.eq(&tombstone.ig_account_id))
+        .exec(on)
+        .await?;
+    Ok(Model {
+        confirmation_code: Some(code.to_owned()),
+        ..tombstone
+    })
 }
 
 /// When the newest of the last rows of an account was received.

@@ -9,6 +9,7 @@ mod api;
 mod audit;
 mod audit_falsified;
 mod bad_input;
+mod callbacks;
 mod check;
 mod come_again;
 mod database_away;
