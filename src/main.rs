@@ -19,7 +19,8 @@ async fn main() -> ExitCode {
     // Two providers may be compiled in by dependencies: the choice is made here.
     // An error only says that it was made before.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match Cli::parse().run().await {
+    // What the commands hold on their way is too much for a stack.
+    match Box::pin(Cli::parse().run()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("igstream: {error:#}");

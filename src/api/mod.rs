@@ -6,6 +6,7 @@
 //! what it is asked with [`extract`]. The document, the problems that any request can meet, request ids and rates
 //! come by themselves.
 
+mod accounts;
 mod audit;
 pub mod auth;
 mod cors;
@@ -20,6 +21,7 @@ pub mod problem;
 pub mod rate;
 mod replays;
 pub mod request;
+mod subscriptions;
 pub mod values;
 
 use std::sync::Arc;
@@ -37,9 +39,11 @@ use self::auth::Authority;
 use self::problem::{Kind, Problem};
 use self::rate::Rates;
 use self::replays::Replays;
+use crate::graph::GraphClient;
 use crate::store::Store;
 use crate::stream::Connection;
 use crate::stream::topology::Topology;
+use crate::vault::Vault;
 
 pub use health::{HealthState, routes as health_routes};
 
@@ -72,6 +76,10 @@ pub struct Means {
     pub rates: Rates,
     /// How long messages are kept (`stream.keep_days`).
     pub keep: Duration,
+    /// Instagram's Graph API.
+    pub graph: GraphClient,
+    /// What access tokens are encrypted with.
+    pub vault: Vault,
     /// Origins whose pages may call.
     pub cors_origins: Vec<String>,
 }
@@ -111,6 +119,18 @@ impl Api {
         self.0.keep
     }
 
+    /// Instagram's Graph API.
+    #[must_use]
+    pub fn graph(&self) -> &GraphClient {
+        &self.0.graph
+    }
+
+    /// What access tokens are encrypted with.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
     fn authority(&self) -> &Authority {
         &self.0.authority
     }
@@ -134,6 +154,8 @@ fn quick() -> OpenApiRouter<Api> {
         .merge(events::routes())
         .merge(dead_letters::routes())
         .merge(replays::routes())
+        .merge(accounts::routes())
+        .merge(subscriptions::routes())
 }
 
 /// Groups whose answers take as long as they take.
@@ -141,6 +163,8 @@ fn slow() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(audit::routes())
         .merge(dead_letters::slow_routes())
+        .merge(accounts::slow_routes())
+        .merge(subscriptions::slow_routes())
 }
 
 fn endpoints() -> OpenApiRouter<Api> {

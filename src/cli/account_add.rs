@@ -44,7 +44,7 @@ pub(super) async fn run(add: &Add, config: &Config, store: &Store) -> anyhow::Re
         None => None,
     };
     let owner = match &token {
-        Some(token) => owner_of(&graph(config)?, &add.ig_account_id, token)
+        Some(token) => owner_of(&graph(config), &add.ig_account_id, token)
             .await
             .context("nothing was stored")?,
         None => Owner::default(),

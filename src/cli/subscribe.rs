@@ -54,7 +54,7 @@ pub async fn run(args: &SubscribeArgs, mut config: Config) -> anyhow::Result<Exi
         wanted.fields.join(", "),
         wanted.callback_url
     );
-    let graph = app_graph(&config)?;
+    let graph = app_graph(&config);
     let secret = subscribe(&graph, &wanted, &config.instagram.app_secrets).await?;
     let found = graph.app_subscription(&wanted.app_id, secret).await?;
     Ok(tell(&wanted, found.as_ref()))

@@ -36,7 +36,8 @@ pub struct GraphOptions {
 /// Calls the Graph API.
 #[derive(Debug, Clone)]
 pub struct GraphClient {
-    http: Client,
+    /// Or why there is none: it is said when something is asked, for whoever never asks needs none.
+    http: Result<Client, String>,
     pub(super) options: GraphOptions,
 }
 
@@ -70,13 +71,14 @@ impl Call<'_> {
 
 impl GraphClient {
     /// Makes a client; it connects when it is asked.
-    pub fn new(options: GraphOptions) -> Result<Self, GraphError> {
+    #[must_use]
+    pub fn new(options: GraphOptions) -> Self {
         let http = Client::builder()
             .redirect(redirect::Policy::none())
             .user_agent(concat!("igstream/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| GraphError::Client(root_cause(&error)))?;
-        Ok(Self { http, options })
+            .map_err(|error| root_cause(&error));
+        Self { http, options }
     }
 
     /// Asks until it is answered, refused for good, or patience ends.
@@ -99,18 +101,23 @@ impl GraphClient {
     ) -> Result<T, GraphError> {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = self.options.call_timeout.min(left);
-        let answered = tokio::time::timeout(timeout, self.send(call)).await;
+        let http = self.http.as_ref();
+        let http = http.map_err(|reason| GraphError::Client(reason.clone()))?;
+        let answered = tokio::time::timeout(timeout, self.send(http, call)).await;
         let answered = answered.map_err(|_| self.no_answer(call, timed_out(timeout), true))?;
         let (status, headers, body) = answered
             .map_err(|error| self.no_answer(call, root_cause(&error), error.is_timeout()))?;
         self.read(call, status, &headers, &body)
     }
 
-    async fn send(&self, call: &Call<'_>) -> reqwest::Result<(u16, HeaderMap, BytesMut)> {
+    async fn send(
+        &self,
+        http: &Client,
+        call: &Call<'_>,
+    ) -> reqwest::Result<(u16, HeaderMap, BytesMut)> {
         let GraphOptions { url, version, .. } = &self.options;
         let url = format!("{url}/{version}{}", call.path);
-        let request = self
-            .http
+        let request = http
             .request(call.method.clone(), url)
             .bearer_auth(call.token.expose());
         let request = match call.method {

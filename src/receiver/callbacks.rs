@@ -62,7 +62,10 @@ async fn deauthorize(
     request: Request,
 ) -> Result<Response, Refusal> {
     let asked = signed_request(&state, request.into_body()).await?;
-    let outcomes = state.store.deauthorize(&asked.user_id, asked.issued_at).await?;
+    let outcomes = state
+        .store
+        .deauthorize(&asked.user_id, asked.issued_at)
+        .await?;
     if outcomes.is_empty() {
         info!("Instagram deauthorised a user of whom there is no account");
     }

@@ -1,22 +1,24 @@
 //! What the configuration says of Instagram's Graph API and of access tokens.
 
 use crate::config::Config;
-use crate::graph::{GraphClient, GraphError, GraphOptions};
+use crate::graph::{GraphClient, GraphOptions};
 use crate::vault::Vault;
 
 /// For what is asked with an account's access token.
-pub fn graph(config: &Config) -> Result<GraphClient, GraphError> {
+#[must_use]
+pub fn graph(config: &Config) -> GraphClient {
     let url = config.instagram.graph_url.clone();
     client(config, url, "instagram.graph_url")
 }
 
 /// For what is the app's own.
-pub fn app_graph(config: &Config) -> Result<GraphClient, GraphError> {
+#[must_use]
+pub fn app_graph(config: &Config) -> GraphClient {
     let url = config.instagram.app_graph_url.clone();
     client(config, url, "instagram.app_graph_url")
 }
 
-fn client(config: &Config, url: String, url_key: &'static str) -> Result<GraphClient, GraphError> {
+fn client(config: &Config, url: String, url_key: &'static str) -> GraphClient {
     let instagram = &config.instagram;
     GraphClient::new(GraphOptions {
         url,

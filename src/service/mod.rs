@@ -283,6 +283,8 @@ impl Service {
             authority,
             rates: Rates::new(settings),
             keep: self.config.stream.keep(),
+            graph: graph(&self.config),
+            vault: vault(&self.config),
             cors_origins: settings.cors_origins.clone(),
         }))
     }

@@ -27,7 +27,6 @@ fn client_of(url: String, patience: Duration) -> GraphClient {
         call_timeout: Duration::from_secs(2),
         patience,
     })
-    .unwrap()
 }
 
 fn patient(graph: &Graph) -> GraphClient {

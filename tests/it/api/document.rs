@@ -132,9 +132,10 @@ async fn no_operation_forgets_to_ask_who_calls() {
         let unknown = send(&Client::of(&service), &method, &format!("{path}?nothing=1")).await;
         let unknown = problem(&unknown, 400, "invalid-request");
         assert_eq!(unknown["errors"][0]["field"], "nothing", "{method} {path}");
-        assert_eq!(
-            operation["parameters"].to_string().contains("\"path\""),
-            responses.contains_key("404"),
+        // What is named in a body can be missing too.
+        let names_in_path = operation["parameters"].to_string().contains("\"path\"");
+        assert!(
+            !names_in_path || responses.contains_key("404"),
             "{method} {path}"
         );
         assert!(

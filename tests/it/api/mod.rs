@@ -1,5 +1,6 @@
 //! The management API, asked over HTTP as its clients do.
 
+mod accounts;
 mod audit;
 mod auth;
 mod bad_input;
@@ -13,5 +14,6 @@ mod filters;
 mod jwks;
 mod paging;
 mod replays;
+mod subscriptions;
 mod tenancy;
 mod tokens;
