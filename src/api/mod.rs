@@ -1,7 +1,7 @@
 //! What operators and other services ask over HTTP: `/healthz`, `/readyz`, and the management API under
 //! `/api/instagram`.
 //!
-//! A group of endpoints is one file with a `routes()`, and one line in [`quick`] or [`slow`]. A handler takes a
+//! A group of endpoints is one file with a `routes()`, and one line in `quick` or `slow`. A handler takes a
 //! [`auth::Caller`] or an [`auth::Account`], which say what the token must allow; answers [`problem::Result`]; and reads
 //! what it is asked with [`extract`]. The document, the problems that any request can meet, request ids and rates
 //! come by themselves.

@@ -27,6 +27,8 @@ use crate::watch::erasure::{Erasure, Standing, Tools, Waiting, messages_of};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A service that works gets on within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What a busy disk delays, and a server that is started again, come right within this time.
+const PATIENCE_WITH_ERRORS: Duration = Duration::from_secs(30);
 const WRONG_USAGE: u8 = 2;
 const GOES_ON: &str =
     "what is left is deleted by the running service, or by this command run again";
@@ -167,13 +169,18 @@ async fn follow(tombstone: Model, there: &Counts, tools: &Tools) -> anyhow::Resu
             // It may pass, as with a server that is started again.
             Err(error) => Err(error.to_string()),
         };
+        let patience = if standing.is_ok() {
+            PATIENCE
+        } else {
+            PATIENCE_WITH_ERRORS
+        };
         if last.as_ref() != Some(&standing) {
             bar.set_message(match &standing {
                 Ok(waiting) => format!("{} has to get on first", waiting.consumer),
                 Err(error) => error.clone(),
             });
             (last, since) = (Some(standing), Instant::now());
-        } else if since.elapsed() > PATIENCE {
+        } else if since.elapsed() > patience {
             bar.finish_and_clear();
             let waiting = standing.map_err(anyhow::Error::msg)?;
             println!("{}", not_finished(&account, &waiting, &deleted));
