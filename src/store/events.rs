@@ -4,7 +4,7 @@
 //! what of a window does not match is passed over, and the next one is taken until the page is full or the time is
 //! up: then the page is short, and says where to go on. So it does not matter how rare a match is, and no planner
 //! has to guess it. Which index: what is dead lies in the one of what is unprocessed; a sender has one; an id is looked
-//! up (`sought`); all else goes along the account's.
+//! up (`sought`); a type has the account's by type; all else goes along the account's.
 
 use std::time::{Duration, Instant};
 
@@ -282,16 +282,14 @@ impl Store {
 /// Where everything matches, no more than the page.
 fn first_window(wanted: &Wanted, limit: usize) -> u64 {
     let Wanted {
-        event_type,
         processed,
         failed,
         duplicate,
         ..
     } = wanted;
-    let all_match = event_type.is_none()
-        && [processed, failed, duplicate]
-            .iter()
-            .all(|flag| flag.is_none());
+    let all_match = [processed, failed, duplicate]
+        .iter()
+        .all(|flag| flag.is_none());
     if all_match {
         limit as u64 + 1
     } else {
@@ -400,6 +398,9 @@ impl Look {
         }
         if wanted.processed == Some(false) {
             self.source.push("NOT \"processed\"".to_owned());
+        } else if let Some(event_type) = &wanted.event_type {
+            let event_type = self.value(event_type.as_str());
+            self.source.push(format!("\"event_type\" = {event_type}"));
         }
     }
 

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use crate::support::{on_both, postgres::TestDatabase, rows, schema_dump::dump};
 
 /// The number of migrations.
-const ALL: usize = 14;
+const ALL: usize = 15;
 
 on_both!(
     every_migration_is_undone_by_its_rollback,
