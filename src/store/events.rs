@@ -23,8 +23,8 @@ use crate::instagram::identity::event_ids_with;
 use crate::instagram::types::{self, MENTIONS};
 
 /// The first window, in rows; the next ones are as large as it takes, by what was found.
-const FIRST_WINDOW: u64 = 1_000;
-const LARGEST_WINDOW: u64 = 32_000;
+const FIRST_WINDOW: u64 = 1_024;
+const LARGEST_WINDOW: u64 = 32_768;
 /// When no other window is begun.
 const LOOKS_FOR: Duration = Duration::from_millis(500);
 /// So many events are found by one id at most: an id that more have is none that is looked for.
@@ -303,7 +303,10 @@ fn next_window(last: u64, matched: usize, missing: usize) -> u64 {
         0 => last * 4,
         matched => last * missing as u64 / matched * 3 / 2,
     };
-    wanted.clamp(FIRST_WINDOW / 2, LARGEST_WINDOW)
+    // A power of two: few statements, which the connections keep prepared.
+    wanted
+        .next_power_of_two()
+        .clamp(FIRST_WINDOW / 2, LARGEST_WINDOW)
 }
 
 /// A row of a window.
@@ -451,10 +454,10 @@ mod tests {
 
     #[test]
     fn the_next_window_is_as_large_as_it_takes() {
-        assert_eq!(next_window(2_000, 40, 11), 825);
-        assert_eq!(next_window(2_000, 400, 1), 500);
-        assert_eq!(next_window(2_000, 20, 31), 4_650);
-        assert_eq!(next_window(2_000, 0, 51), 8_000);
-        assert_eq!(next_window(32_000, 1, 50), LARGEST_WINDOW);
+        assert_eq!(next_window(2_000, 40, 11), 1_024);
+        assert_eq!(next_window(2_000, 400, 1), 512);
+        assert_eq!(next_window(2_000, 20, 31), 8_192);
+        assert_eq!(next_window(2_000, 0, 51), 8_192);
+        assert_eq!(next_window(32_768, 1, 50), LARGEST_WINDOW);
     }
 }

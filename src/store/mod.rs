@@ -105,7 +105,8 @@ impl Store {
     }
 
     /// Connects when something is asked: while the database is away each question is an error. No question may
-    /// take longer than `within`.
+    /// take longer than `within`. `PostgreSQL` plans each for what it is about: a plan for any account reads all of a
+    /// large one's rows.
     pub async fn connect_when_asked(
         options: &StoreOptions,
         within: Duration,
@@ -114,7 +115,11 @@ impl Store {
         connect
             .connect_lazy(true)
             .statement_timeout(within)
-            .map_sqlx_postgres_opts(|postgres| postgres.application_name("igstream api"));
+            .map_sqlx_postgres_opts(|postgres| {
+                postgres
+                    .application_name("igstream api")
+                    .options([("plan_cache_mode", "force_custom_plan")])
+            });
         let database = Database::connect(connect).await?;
         Ok(Self::of(database, options))
     }
