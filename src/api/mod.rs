@@ -21,6 +21,7 @@ pub mod problem;
 pub mod rate;
 mod replays;
 pub mod request;
+mod statistics;
 mod subscriptions;
 pub mod values;
 
@@ -152,6 +153,7 @@ impl Api {
 fn quick() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(events::routes())
+        .merge(statistics::routes())
         .merge(dead_letters::routes())
         .merge(replays::routes())
         .merge(accounts::routes())

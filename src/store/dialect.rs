@@ -7,6 +7,7 @@
 use entity::columns::{Column, Kind};
 use sea_orm::DbBackend;
 
+use super::statistics::Bucket;
 use crate::instagram::time::FIRST_MILLISECOND;
 
 /// The end of the year 9999, the last that `SQLite` knows.
@@ -113,6 +114,56 @@ impl Dialect {
         match self {
             Self::Postgres => "now()",
             Self::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+        }
+    }
+
+    /// From one time to another, in seconds (a float; `SQLite`: to the millisecond).
+    pub(super) fn seconds_between(self, from: &str, to: &str) -> String {
+        match self {
+            Self::Postgres => {
+                format!("CAST(EXTRACT(EPOCH FROM {to} - {from}) AS double precision)")
+            }
+            Self::Sqlite => {
+                format!("ROUND(unixepoch({to}, 'subsec') - unixepoch({from}, 'subsec'), 3)")
+            }
+        }
+    }
+
+    /// When the hour or the day (UTC) of a time begins.
+    pub(super) fn step(self, time: &str, bucket: Bucket) -> String {
+        match (self, bucket) {
+            (Self::Postgres, Bucket::Hour) => format!("date_trunc('hour', {time}, 'UTC')"),
+            (Self::Postgres, Bucket::Day) => format!("date_trunc('day', {time}, 'UTC')"),
+            (Self::Sqlite, Bucket::Hour) => {
+                format!("strftime('%Y-%m-%dT%H:00:00.000000Z', {time})")
+            }
+            (Self::Sqlite, Bucket::Day) => format!("strftime('%Y-%m-%dT00:00:00.000000Z', {time})"),
+        }
+    }
+
+    /// Of the column `sample` of `samples`, for each value of `by`: how many there are, the median and the 99th
+    /// percentile, each of which is one of them.
+    pub(super) fn percentiles(self, samples: &str, by: Option<&str>) -> String {
+        let (partition, column, group) = match by {
+            Some(by) => (
+                format!("PARTITION BY {by}"),
+                format!("{by}, "),
+                format!(" GROUP BY {by}"),
+            ),
+            None => (String::new(), String::new(), String::new()),
+        };
+        match self {
+            Self::Postgres => format!(
+                "SELECT {column}COUNT(sample) AS samples, \
+                 percentile_disc(0.5) WITHIN GROUP (ORDER BY sample) AS median, \
+                 percentile_disc(0.99) WITHIN GROUP (ORDER BY sample) AS p99 FROM ({samples}) AS s{group}"
+            ),
+            Self::Sqlite => format!(
+                "SELECT {column}COUNT(*) AS samples, MAX(CASE WHEN nth = (n + 1) / 2 THEN sample END) AS median, \
+                 MAX(CASE WHEN nth = (n * 99 + 99) / 100 THEN sample END) AS p99 \
+                 FROM (SELECT s.*, ROW_NUMBER() OVER ({partition} ORDER BY sample) AS nth, \
+                 COUNT(*) OVER ({partition}) AS n FROM ({samples}) AS s WHERE sample IS NOT NULL) AS numbered{group}"
+            ),
         }
     }
 

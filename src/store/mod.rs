@@ -46,6 +46,7 @@ mod probe;
 pub mod replayable;
 mod rewrite;
 mod statements;
+pub mod statistics;
 pub mod subscriptions;
 pub mod tokens;
 mod transaction;

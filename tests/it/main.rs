@@ -38,6 +38,7 @@ mod replay_deliveries;
 mod replay_trouble;
 mod roles;
 mod send;
+mod statistics;
 mod store;
 mod store_erased;
 mod store_errors;

@@ -14,6 +14,7 @@ mod filters;
 mod jwks;
 mod paging;
 mod replays;
+mod statistics;
 mod subscriptions;
 mod tenancy;
 mod tokens;
