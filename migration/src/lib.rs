@@ -21,7 +21,7 @@ mod m20261124_000011_create_instagram_messaging_seen;
 mod m20261124_000012_create_instagram_story_insights_aggregated;
 mod m20261124_000013_create_instagram_story_insights_view;
 mod m20261126_000014_index_what_callbacks_name;
-mod m20261126_000015_index_events_by_type;
+mod m20261126_000015_index_events_as_listed;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -49,7 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000012_create_instagram_story_insights_aggregated::Migration),
             Box::new(m20261124_000013_create_instagram_story_insights_view::Migration),
             Box::new(m20261126_000014_index_what_callbacks_name::Migration),
-            Box::new(m20261126_000015_index_events_by_type::Migration),
+            Box::new(m20261126_000015_index_events_as_listed::Migration),
         ]
     }
 }

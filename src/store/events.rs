@@ -4,7 +4,7 @@
 //! what of a window does not match is passed over, and the next one is taken until the page is full or the time is
 //! up: then the page is short, and says where to go on. So it does not matter how rare a match is, and no planner
 //! has to guess it. Which index: what is dead lies in the one of what is unprocessed; a sender has one; an id is looked
-//! up (`sought`); a type has the account's by type; all else goes along the account's.
+//! up (`sought`); a type and duplicates have the account's own; all else goes along the account's.
 
 use std::time::{Duration, Instant};
 
@@ -401,6 +401,8 @@ impl Look {
         }
         if wanted.processed == Some(false) {
             self.source.push("NOT \"processed\"".to_owned());
+        } else if wanted.duplicate == Some(true) {
+            self.source.push("\"is_duplicate\"".to_owned());
         } else if let Some(event_type) = &wanted.event_type {
             let event_type = self.value(event_type.as_str());
             self.source.push(format!("\"event_type\" = {event_type}"));
