@@ -95,7 +95,12 @@ async fn what_was_received_is_counted_by_type_and_step(database: TestDatabase) {
     insert(&db, others).await.unwrap();
     let written_late = webhook_event::Model {
         created_at: after(DAY + 5),
-        ..event(11, "comment", status::STORED, after(DAY))
+        ..event(
+            11,
+            "comment",
+            status::STORED,
+            after(DAY) + TimeDelta::seconds(1),
+        )
     };
     insert(&db, written_late).await.unwrap();
 

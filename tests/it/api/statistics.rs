@@ -251,7 +251,8 @@ async fn the_document_names_it() {
     let database = TestDatabase::sqlite().await;
     let service = setup(&database).await.not_started();
     let output = service.run(&["openapi"]).await;
-    let document: Value = serde_json::from_slice(&output.stdout).expect(&said(&output));
+    let document: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
     let operation = &document["paths"]["/api/instagram/webhooks/stats/{accountId}"]["get"];
     let parameters: Vec<&str> = operation["parameters"]
         .as_array()
