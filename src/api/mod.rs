@@ -22,6 +22,7 @@ pub mod rate;
 mod replays;
 pub mod request;
 mod statistics;
+mod stream;
 mod subscriptions;
 pub mod values;
 
@@ -33,6 +34,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -40,6 +42,7 @@ use self::auth::Authority;
 use self::problem::{Kind, Problem};
 use self::rate::Rates;
 use self::replays::Replays;
+use self::stream::Readers;
 use crate::graph::GraphClient;
 use crate::store::Store;
 use crate::stream::Connection;
@@ -59,6 +62,7 @@ pub struct Api(Arc<Means>, Arc<Work>);
 #[derive(Debug)]
 struct Work {
     replays: Arc<Replays>,
+    readers: Arc<Readers>,
     /// A ledger is drawn up by whoever has the one permit.
     audits: Semaphore,
 }
@@ -83,6 +87,10 @@ pub struct Means {
     pub vault: Vault,
     /// Origins whose pages may call.
     pub cors_origins: Vec<String>,
+    /// How many streams of events there may be at once, in all and of one token.
+    pub max_streams: (usize, usize),
+    /// When what would not end by itself has to.
+    pub stopping: CancellationToken,
 }
 
 impl Api {
@@ -91,6 +99,7 @@ impl Api {
     pub fn new(means: Means) -> Self {
         let work = Work {
             replays: Arc::default(),
+            readers: Arc::new(Readers::new(means.max_streams)),
             audits: Semaphore::new(1),
         };
         Self(Arc::new(means), Arc::new(work))
@@ -144,6 +153,14 @@ impl Api {
         &self.1.replays
     }
 
+    fn readers(&self) -> &Arc<Readers> {
+        &self.1.readers
+    }
+
+    fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
     fn audits(&self) -> &Semaphore {
         &self.1.audits
     }
@@ -164,6 +181,7 @@ fn quick() -> OpenApiRouter<Api> {
 fn slow() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(audit::routes())
+        .merge(stream::routes())
         .merge(dead_letters::slow_routes())
         .merge(accounts::slow_routes())
         .merge(subscriptions::slow_routes())

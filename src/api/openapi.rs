@@ -19,6 +19,7 @@ use utoipa::openapi::{self, ContentBuilder, OpenApi, Ref, RefOr};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::{FieldError, Kind, MEDIA_TYPE, Place, ProblemBody};
+use super::stream::{StoredEvent, StreamGap};
 
 /// Where the document is.
 pub const PATH: &str = "/openapi.json";
@@ -33,7 +34,7 @@ const TOKEN: &str = "token";
         title = "igstream management API",
         description = "Accounts, events, dead letters and replays of igstream. Every request needs a bearer token; what goes wrong is told as problem details (RFC 9457). Times are RFC 3339, UTC.",
     ),
-    components(schemas(ProblemBody<'static>, FieldError, Place)),
+    components(schemas(ProblemBody<'static>, FieldError, Place, StoredEvent, StreamGap)),
 )]
 struct Base;
 

@@ -12,6 +12,10 @@ use governor::{Quota, RateLimiter};
 use super::problem::{Kind, Problem};
 use crate::config;
 
+/// What a token is counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(u64);
+
 /// A token's place in the table, by its digest: there are 65,536, so that the table has a bound whatever tokens
 /// there are. Two tokens share a place by chance, and then a rate.
 type Place = u16;
@@ -38,12 +42,18 @@ impl Rates {
         }
     }
 
+    /// The digest of a token, another one in each process.
+    #[must_use]
+    pub fn digest(&self, token: &str) -> Digest {
+        Digest(self.digests.hash_one(token))
+    }
+
     /// One request of this token.
     ///
     /// # Errors
     /// 429, with when to ask again.
-    pub fn take(&self, token: &str) -> Result<(), Problem> {
-        let [low, high, ..] = self.digests.hash_one(token).to_le_bytes();
+    pub fn take(&self, Digest(token): Digest) -> Result<(), Problem> {
+        let [low, high, ..] = token.to_le_bytes();
         let within = self.limiter.check_key(&Place::from_le_bytes([low, high]));
         within.map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
@@ -74,16 +84,15 @@ mod tests {
             rate_limit_burst: 3,
             cors_origins: Vec::new(),
             database_connections: 1,
+            max_streams: 1,
+            max_streams_per_token: 1,
         });
+        let take = |token: &str| rates.take(rates.digest(token));
         for _ in 0..3 {
-            assert!(rates.take("one").is_ok());
+            assert!(take("one").is_ok());
         }
-        assert!(
-            rates
-                .take("one")
-                .is_err_and(|problem| problem.kind() == Kind::TooManyRequests)
-        );
+        assert!(take("one").is_err_and(|problem| problem.kind() == Kind::TooManyRequests));
         // One in 65,536 shares the place.
-        assert!((0..3).any(|other| rates.take(&format!("other {other}")).is_ok()));
+        assert!((0..3).any(|other| take(&format!("other {other}")).is_ok()));
     }
 }

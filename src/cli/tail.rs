@@ -19,7 +19,7 @@ use crate::instagram::types;
 use crate::service::attach;
 use crate::stream::Connection;
 use crate::stream::names::{Announcement, DEAD_LETTERS, STORED};
-use crate::stream::tail::{Start, Tail};
+use crate::stream::tail::{Portion, Start, Tail};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -75,8 +75,10 @@ pub async fn run(args: &TailArgs, config: &Config) -> anyhow::Result<ExitCode> {
 
 async fn follow(args: &TailArgs, connection: &Connection) -> anyhow::Result<()> {
     let (stream, _) = source(args);
-    let mut tail = Tail::start(connection, stream, subjects(args), start(args)).await?;
-    tracing::info!(stream, subjects = ?subjects(args), "following");
+    let subjects = subjects(args);
+    tracing::debug!(?subjects, "asked for");
+    let mut tail = Tail::start(connection, stream, subjects, start(args), Portion::LARGE).await?;
+    tracing::info!(stream, "following");
     let line = if args.json { whole } else { summary };
     let coloured = has_colour();
     loop {

@@ -124,6 +124,11 @@ pub(super) const PLAIN: &[Key] = &[
         "a list of origins such as https://console.example.com, or *",
     ),
     key("api.database_connections", "a whole number from 1 to 1000"),
+    key("api.max_streams", "a whole number from 1 to 100000"),
+    key(
+        "api.max_streams_per_token",
+        "a whole number from 1 to 100000",
+    ),
     key("accounts.auto_register", FLAG),
     secret("accounts.encryption_key", ENCRYPTION_KEY),
     key("accounts.encryption_key_file", SECRET_FILE),

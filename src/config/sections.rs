@@ -233,6 +233,12 @@ pub struct Api {
     /// Connections to the database at most, beside those of `[database]`.
     #[serde(deserialize_with = "values::within::<_, _, 1, 1000>")]
     pub database_connections: u32,
+    /// Streams of events (server-sent) at once.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 100_000>")]
+    pub max_streams: usize,
+    /// The same of one token.
+    #[serde(deserialize_with = "values::within::<_, _, 1, 100_000>")]
+    pub max_streams_per_token: usize,
 }
 
 /// `[accounts]`.

@@ -21,7 +21,7 @@ use crate::publisher::understood;
 use crate::store::erased::Erased;
 use crate::store::replayable::{Left, RowHead};
 use crate::stream::names::{DELIVERIES, DELIVERIES_SUBJECT};
-use crate::stream::tail::{Start, Tail};
+use crate::stream::tail::{Portion, Start, Tail};
 use crate::stream::topology::Topology;
 
 /// How far the clock that stamps deliveries and that of the journal may differ, and
@@ -51,6 +51,7 @@ pub async fn from_deliveries(
         DELIVERIES,
         vec![DELIVERIES_SUBJECT.to_owned()],
         start(ask),
+        Portion::LARGE,
     )
     .await?;
     'journal: while !tail.is_at_the_end() {

@@ -286,6 +286,8 @@ impl Service {
             graph: graph(&self.config),
             vault: vault(&self.config),
             cors_origins: settings.cors_origins.clone(),
+            max_streams: (settings.max_streams, settings.max_streams_per_token),
+            stopping: self.stopping.clone(),
         }))
     }
 

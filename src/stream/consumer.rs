@@ -106,6 +106,12 @@ impl Pull {
         }
     }
 
+    /// What the server calls the consumer.
+    #[must_use]
+    pub fn consumer(&self) -> &str {
+        &self.consumer
+    }
+
     /// What waits, at most `limit` messages and `max_bytes` bytes, or one larger message; when nothing waits, the
     /// first that comes within `wait`, and what comes with it.
     pub async fn fetch(

@@ -11,6 +11,7 @@ pub mod message;
 pub mod monitor;
 pub mod names;
 pub mod pages;
+pub mod place;
 pub mod room;
 pub mod tail;
 pub mod topology;

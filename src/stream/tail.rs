@@ -6,24 +6,27 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use chrono::{DateTime, Utc};
-use tracing::warn;
+use tokio::time::timeout;
+use tracing::{debug, warn};
 
 use super::connection::Connection;
 use super::consumer::Pull;
+use super::place::{Kept, Place};
 
-const LIMIT: usize = 256;
-const LIMIT_BYTES: usize = 8 * 1024 * 1024;
-const WAIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// After so long the server forgets a consumer that nobody asks.
 const INACTIVE: Duration = Duration::from_secs(30);
+/// How long the server may take to forget a consumer when it is told to.
+const DELETED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy)]
 pub enum Start {
+    /// After a place of this stream.
+    After(Place),
     /// After what is there now.
     New,
     /// With what came since.
@@ -40,15 +43,45 @@ pub struct TailError {
     reason: String,
 }
 
+/// What is fetched at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Portion {
+    /// How many messages at most.
+    pub messages: usize,
+    /// How many bytes at most, unless it is one message.
+    pub bytes: usize,
+    /// How long to wait for the first.
+    pub wait: Duration,
+}
+
+impl Portion {
+    /// For one reader that does nothing else.
+    pub const LARGE: Self = Self {
+        messages: 256,
+        bytes: 8 * 1024 * 1024,
+        wait: Duration::from_secs(1),
+    };
+    /// For one of many readers.
+    pub const SMALL: Self = Self {
+        messages: 64,
+        bytes: 256 * 1024,
+        wait: Duration::from_secs(2),
+    };
+}
+
 /// The messages of some subjects of one stream, as they come.
 pub struct Tail {
     context: jetstream::Context,
     stream: String,
     subjects: Vec<String>,
-    /// What one fetch takes, in bytes.
-    bytes: usize,
+    portion: Portion,
+    /// See [`Place::epoch`].
+    epoch: u64,
     next: DeliverPolicy,
     open: Open,
+    /// The next sequence when it was looked last.
+    looked: u64,
+    may_have_missed: bool,
 }
 
 /// One consumer.
@@ -69,23 +102,30 @@ impl Tail {
         stream: &str,
         subjects: Vec<String>,
         start: Start,
+        portion: Portion,
     ) -> Result<Self, TailError> {
         let context = connection.consume.clone();
+        let kept = kept(&context, stream).await?;
         let next = match start {
             Start::Since(start_time) => DeliverPolicy::ByStartTime { start_time },
             Start::First => DeliverPolicy::All,
-            Start::New => after(state(&context, stream).await?.last_sequence),
+            Start::New => after(kept.last),
+            Start::After(place) => after(place.sequence),
         };
         let open = open(&context, stream, &subjects, next).await?;
-        Ok(Self {
+        let mut tail = Self {
             context,
             stream: stream.to_owned(),
             subjects,
-            // No single message is larger.
-            bytes: LIMIT_BYTES.max(2 * connection.max_payload()),
+            portion,
+            epoch: kept.epoch,
             next,
             open,
-        })
+            looked: 0,
+            may_have_missed: false,
+        };
+        tail.looked = tail.next_sequence().unwrap_or(kept.first);
+        Ok(tail)
     }
 
     /// Whether nothing more was there when it was looked last.
@@ -94,21 +134,105 @@ impl Tail {
         self.open.left == 0
     }
 
+    /// Whether messages may be gone that were not given: the stream was made anew meanwhile, or keeps nothing that is
+    /// so old any more.
+    #[must_use]
+    pub fn may_have_missed(&self) -> bool {
+        self.may_have_missed
+    }
+
+    /// The place after a message that was given.
+    #[must_use]
+    pub fn place(&self, sequence: u64) -> Place {
+        Place {
+            epoch: self.epoch,
+            sequence,
+        }
+    }
+
     /// What came next, at least one message, however long it takes: an outage is waited for.
     pub async fn next(&mut self) -> Vec<jetstream::Message> {
+        let mut warned = false;
         loop {
-            if self.may_have_lost() {
-                self.reopen().await;
-            }
-            match self.open.pull.fetch(LIMIT, self.bytes, WAIT).await {
-                Ok(messages) => {
-                    let messages = self.in_order(messages);
-                    if !messages.is_empty() {
-                        return messages;
-                    }
+            match self.turn().await {
+                Ok(messages) if messages.is_empty() => warned = false,
+                Ok(messages) => return messages,
+                Err(error) if warned => debug!(%error, "trying again"),
+                Err(error) => {
+                    warn!(%error, "trying again");
+                    warned = true;
                 }
-                Err(_) => self.reopen().await,
             }
+        }
+    }
+
+    /// What came next, nothing where nothing came for a while.
+    ///
+    /// # Errors
+    /// In an outage, after a pause: it is to be tried again.
+    pub async fn turn(&mut self) -> Result<Vec<jetstream::Message>, TailError> {
+        if self.may_have_lost()
+            && let Err(error) = self.reopen().await
+        {
+            tokio::time::sleep(PAUSE).await;
+            return Err(error);
+        }
+        let Portion {
+            messages,
+            bytes,
+            wait,
+        } = self.portion;
+        if let Ok(messages) = self.open.pull.fetch(messages, bytes, wait).await {
+            return Ok(self.in_order(messages));
+        }
+        self.open.connects = 0;
+        Ok(Vec::new())
+    }
+
+    /// Looks at the stream: the place up to which all was given, if nothing waits. From time to time, so that it is
+    /// known whether something [was missed](Self::may_have_missed), and the place moves on where little comes.
+    pub async fn look(&mut self) -> Option<Place> {
+        let kept = kept(&self.context, &self.stream).await.ok()?;
+        let next = self.next_sequence()?;
+        // What was to be read has been there all the time since, if the place of that time is still there.
+        if kept.epoch != self.epoch || kept.first > self.looked {
+            self.may_have_missed = true;
+            return None;
+        }
+        self.looked = next;
+        if !self.has_all().await {
+            return None;
+        }
+        let sequence = kept.last.max(next - 1);
+        self.next = after(sequence);
+        self.looked = sequence + 1;
+        Some(self.place(sequence))
+    }
+
+    /// Whether all was given that the consumer has. What the stream held before it is asked is counted in it.
+    async fn has_all(&self) -> bool {
+        let (consumer, stream) = (self.open.pull.consumer(), &self.stream);
+        let found = self.context.get_consumer_from_stream(consumer, stream);
+        let Ok(found): Result<PullConsumer, _> = found.await else {
+            return false;
+        };
+        let info = found.cached_info();
+        info.num_pending == 0 && info.delivered.consumer_sequence == self.open.given
+    }
+
+    fn next_sequence(&self) -> Option<u64> {
+        match self.next {
+            DeliverPolicy::ByStartSequence { start_sequence } => Some(start_sequence),
+            _ => None,
+        }
+    }
+
+    /// Ends it, and has the server forget the consumer at once.
+    pub async fn close(self) {
+        let (consumer, stream) = (self.open.pull.consumer(), &self.stream);
+        let deleted = self.context.delete_consumer_from_stream(consumer, stream);
+        if !matches!(timeout(DELETED_WITHIN, deleted).await, Ok(Ok(_))) {
+            debug!("a consumer could not be deleted; the server forgets it by itself");
         }
     }
 
@@ -134,33 +258,19 @@ impl Tail {
         connects(&self.context) != self.open.connects
     }
 
-    async fn reopen(&mut self) {
-        let mut warned = false;
-        loop {
-            match self.try_reopen().await {
-                Ok(open) => {
-                    self.open = open;
-                    return;
-                }
-                Err(error) if warned => tracing::debug!(%error, "trying again"),
-                Err(error) => {
-                    warn!(%error, "trying again");
-                    warned = true;
-                }
+    async fn reopen(&mut self) -> Result<(), TailError> {
+        let kept = kept(&self.context, &self.stream).await?;
+        if let Some(next) = self.next_sequence() {
+            let is_another = kept.epoch != self.epoch || next > kept.last + 1;
+            self.may_have_missed |= is_another || next < kept.first;
+            // It counts from its own beginning.
+            if is_another {
+                self.next = after(kept.beginning().sequence);
             }
-            tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    async fn try_reopen(&mut self) -> Result<Open, TailError> {
-        let state = state(&self.context, &self.stream).await?;
-        // A stream that was made anew counts from its own beginning.
-        if let DeliverPolicy::ByStartSequence { start_sequence } = self.next
-            && start_sequence > state.last_sequence + 1
-        {
-            self.next = after(state.first_sequence.saturating_sub(1));
-        }
-        open(&self.context, &self.stream, &self.subjects, self.next).await
+        self.epoch = kept.epoch;
+        self.open = open(&self.context, &self.stream, &self.subjects, self.next).await?;
+        Ok(())
     }
 }
 
@@ -177,11 +287,9 @@ fn connects(context: &jetstream::Context) -> u64 {
         .load(std::sync::atomic::Ordering::Relaxed)
 }
 
-async fn state(context: &jetstream::Context, stream: &str) -> Result<stream::State, TailError> {
-    match context.get_stream(stream).await {
-        Ok(found) => Ok(found.cached_info().state.clone()),
-        Err(error) => Err(failed(stream, &error)),
-    }
+async fn kept(context: &jetstream::Context, stream: &str) -> Result<Kept, TailError> {
+    let kept = Kept::of(context, stream).await;
+    kept.map_err(|error| failed(stream, &error))
 }
 
 async fn open(

@@ -2,12 +2,14 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
+use chrono::Utc;
 use entity::client_account;
 use sea_orm::EntityTrait as _;
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use super::claims::{Accounts, Claims, Scope};
 use crate::api::Api;
 use crate::api::extract::Path;
 use crate::api::problem::{Kind, Problem};
+use crate::api::rate::Digest;
 
 /// What a handler needs the caller to be allowed.
 pub trait Granted: Send + Sync + 'static {
@@ -43,21 +46,41 @@ impl Granted for Write {
 /// Whoever sent the request, with a good token that has the scope.
 #[derive(Debug, Clone)]
 pub struct Caller<S> {
-    claims: Arc<Claims>,
+    who: Arc<Who>,
     scope: PhantomData<S>,
+}
+
+/// Who sent a request, and by which token.
+#[derive(Debug)]
+struct Who {
+    claims: Claims,
+    token: Digest,
 }
 
 impl<S> Caller<S> {
     /// The accounts the caller may see.
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
-        &self.claims.accounts
+        &self.who.claims.accounts
+    }
+
+    /// The token, as it is counted.
+    #[must_use]
+    pub fn token(&self) -> Digest {
+        self.who.token
+    }
+
+    /// How long the token is still good.
+    #[must_use]
+    pub fn good_for(&self) -> Duration {
+        let left = self.who.claims.ends.saturating_sub(Utc::now().timestamp());
+        Duration::from_secs(u64::try_from(left).unwrap_or_default())
     }
 
     /// Who it is, for the log and for what is written down.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.claims.subject.as_deref().unwrap_or("-")
+        self.who.claims.subject.as_deref().unwrap_or("-")
     }
 
     /// 403 unless the caller may see all accounts.
@@ -65,7 +88,7 @@ impl<S> Caller<S> {
     /// # Errors
     /// The problem to answer.
     pub fn require_all(&self) -> Result<(), Problem> {
-        if self.claims.accounts == Accounts::All {
+        if self.who.claims.accounts == Accounts::All {
             return Ok(());
         }
         Err(Problem::new(
@@ -79,7 +102,7 @@ impl<S> Caller<S> {
     /// # Errors
     /// The problem to answer.
     pub async fn account(&self, api: &Api, id: Uuid) -> Result<client_account::Model, Problem> {
-        let found = if self.claims.accounts.have(id) {
+        let found = if self.who.claims.accounts.have(id) {
             client_account::Entity::find_by_id(id)
                 .one(api.store().database())
                 .await?
@@ -95,9 +118,9 @@ impl<S: Granted> FromRequestParts<Api> for Caller<S> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
         // Put there by `authenticate`, through which every route goes.
-        let claims: Option<&Arc<Claims>> = parts.extensions.get();
-        let claims = claims.ok_or_else(|| Problem::internal(&"nobody asked who calls"))?;
-        if !claims.scopes.contains(&S::SCOPE) {
+        let who: Option<&Arc<Who>> = parts.extensions.get();
+        let who = who.ok_or_else(|| Problem::internal(&"nobody asked who calls"))?;
+        if !who.claims.scopes.contains(&S::SCOPE) {
             let scope = S::SCOPE.name();
             let challenge = format!(
                 "Bearer realm=\"igstream\", error=\"insufficient_scope\", scope=\"{scope}\""
@@ -109,7 +132,7 @@ impl<S: Granted> FromRequestParts<Api> for Caller<S> {
             .header(header::WWW_AUTHENTICATE, &challenge));
         }
         Ok(Self {
-            claims: Arc::clone(claims),
+            who: Arc::clone(who),
             scope: PhantomData,
         })
     }
@@ -148,10 +171,12 @@ pub(in crate::api) async fn authenticate(
     next: Next,
 ) -> Result<Response, Problem> {
     let (claims, token) = api.authority().identify(request.headers()).await?;
-    api.rates().take(&token)?;
+    let token = api.rates().digest(&token);
+    api.rates().take(token)?;
     if let Some(subject) = &claims.subject {
         tracing::Span::current().record("subject", subject);
     }
-    request.extensions_mut().insert(Arc::new(claims));
+    let who = Who { claims, token };
+    request.extensions_mut().insert(Arc::new(who));
     Ok(next.run(request).await)
 }

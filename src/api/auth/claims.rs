@@ -62,6 +62,8 @@ pub struct Claims {
     pub accounts: Accounts,
     /// What it may do.
     pub scopes: BTreeSet<Scope>,
+    /// When it is good no more, in seconds since 1970, the difference of clocks included.
+    pub ends: i64,
 }
 
 /// What tokens must say beside that.
@@ -79,17 +81,19 @@ pub type Wrong = &'static str;
 impl Claims {
     /// Reads what a token whose signature holds says at `now`, in seconds since 1970.
     pub fn read(claims: &Map<String, Value>, expected: &Expected, now: i64) -> Result<Self, Wrong> {
-        is_in_time(claims, now)?;
+        let ends = is_in_time(claims, now)?;
         is_expected(claims, expected)?;
         Ok(Self {
             subject: claims.get("sub").and_then(Value::as_str).map(str::to_owned),
             accounts: accounts(claims.get("accounts"))?,
             scopes: scopes(claims.get("scope"))?,
+            ends,
         })
     }
 }
 
-fn is_in_time(claims: &Map<String, Value>, now: i64) -> Result<(), Wrong> {
+/// When the token ends, if it is good at `now`.
+fn is_in_time(claims: &Map<String, Value>, now: i64) -> Result<i64, Wrong> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "seconds since 1970 have 31 bits"
@@ -105,14 +109,18 @@ fn is_in_time(claims: &Map<String, Value>, now: i64) -> Result<(), Wrong> {
     };
     let expires = time("exp").map_err(|()| "exp is no number of seconds")?;
     let begins = time("nbf").map_err(|()| "nbf is no number of seconds")?;
-    match expires {
+    let ends = match expires {
         None => return Err("exp is missing"),
         Some(expires) if expires + LEEWAY <= now => return Err("the token has expired"),
-        Some(_) => {}
-    }
+        Some(expires) => expires + LEEWAY,
+    };
     match begins {
         Some(begins) if begins - LEEWAY > now => Err("the token is not valid yet"),
-        _ => Ok(()),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what is beyond all time is cut to its end"
+        )]
+        _ => Ok(ends.ceil() as i64),
     }
 }
 
@@ -214,6 +222,17 @@ mod tests {
         );
         let endless = serde_json::from_str(r#"{"exp": 1e999}"#).unwrap();
         assert!(Claims::read(&endless, &Expected::default(), NOW).is_err());
+    }
+
+    #[test]
+    fn it_ends_when_it_would_be_refused() {
+        for (exp, ends) in [
+            (json!(NOW + 1), NOW + 31),
+            (json!(1_795_000_000.5), NOW + 31),
+            (json!(1e300), i64::MAX),
+        ] {
+            assert_eq!(read(json!({ "exp": exp })).unwrap().ends, ends, "{exp}");
+        }
     }
 
     #[test]

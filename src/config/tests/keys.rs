@@ -89,6 +89,8 @@ const WRONG: &[Wrong] = &[
         Some("https://console.example.com/page"),
     ),
     ("api.database_connections", "0", Some("1001")),
+    ("api.max_streams", "0", Some("100001")),
+    ("api.max_streams_per_token", "0", Some("all")),
     ("accounts.auto_register", "1", Some("1")),
     ("accounts.encryption_key", "\"short\"", Some("short")),
     (

@@ -15,6 +15,7 @@ mod jwks;
 mod paging;
 mod replays;
 mod statistics;
+mod stream;
 mod subscriptions;
 mod tenancy;
 mod tokens;
