@@ -17,6 +17,7 @@
 //! | the name of an event type | the attempt of its handler at a batch |
 //! | `handlers` | that of every handler |
 //! | `publisher` | the understanding of a delivery |
+//! | `retention` | a batch that is archived and not yet deleted |
 //!
 //! | when | |
 //! |---|---|
@@ -36,6 +37,8 @@ use crate::store::{Incoming, StoreError};
 
 /// The publisher as a place.
 const PUBLISHER: &str = "publisher";
+/// Retention as a place.
+const RETENTION: &str = "retention";
 /// Every handler as a place.
 const HANDLERS: &str = "handlers";
 const ASKED: &str = "asked for by IGSTREAM_FAULT";
@@ -162,6 +165,15 @@ pub(crate) fn in_publisher(body: &[u8]) {
         Some(What::Stall) => loop {
             std::thread::park();
         },
+        Some(_) => panic!("{ASKED}"),
+    }
+}
+
+/// Strikes a batch that is archived and not yet deleted.
+pub(crate) fn in_retention() {
+    match at(&[RETENTION], |_| false) {
+        None => {}
+        Some(What::Abort) => std::process::abort(),
         Some(_) => panic!("{ASKED}"),
     }
 }

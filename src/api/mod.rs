@@ -81,6 +81,8 @@ pub struct Means {
     pub rates: Rates,
     /// How long messages are kept (`stream.keep_days`).
     pub keep: Duration,
+    /// How many days processed rows stay (`retention.processed_days`); 0 is for ever.
+    pub rows_stay_days: u32,
     /// Instagram's Graph API.
     pub graph: GraphClient,
     /// What access tokens are encrypted with.
@@ -127,6 +129,10 @@ impl Api {
     #[must_use]
     pub fn keep(&self) -> Duration {
         self.0.keep
+    }
+
+    fn rows_stay_days(&self) -> u32 {
+        self.0.rows_stay_days
     }
 
     /// Instagram's Graph API.

@@ -204,6 +204,7 @@ async fn run(api: Api, id: Uuid, which: Which, account: client_account::Model) {
             to: which.to.map(|time| time.0),
         },
         dry_run: which.dry_run,
+        rows_stay_days: api.rows_stay_days(),
     };
     let tell = |report: &Report| {
         api.replays()

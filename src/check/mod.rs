@@ -102,6 +102,7 @@ pub async fn check(config: &Config) -> Report {
     findings.extend(nats.findings);
     let database = database::check(config).await;
     findings.extend(database.findings);
+    findings.extend(archive(config));
     findings.extend(addresses::check(config).await);
     let elsewhere = [("NATS", nats.clock), ("the database", database.clock)];
     findings.push(clock::check(&elsewhere));
@@ -129,6 +130,24 @@ fn tokens(config: &Config) -> Finding {
             "nobody may use it: set auth.jwt_secret, auth.jwt_public_key_file or auth.jwks_url",
         ),
     }
+}
+
+/// Where rows go before retention deletes them.
+fn archive(config: &Config) -> Option<Finding> {
+    let directory = config.retention.archive_dir.as_ref()?;
+    let shown = directory.display();
+    Some(match disk::unwritable_directory(directory) {
+        None => Finding::good(
+            "archive",
+            format!("{shown} (retention.archive_dir) can be written to"),
+        ),
+        Some(reason) => Finding::wrong(
+            "archive",
+            format!(
+                "{shown} (retention.archive_dir) cannot be used: {reason}; nothing would be deleted: mend it, or set another directory"
+            ),
+        ),
+    })
 }
 
 fn problems(what: &'static str, error: &ConfigError) -> impl Iterator<Item = Finding> {

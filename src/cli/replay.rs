@@ -15,6 +15,7 @@ use super::account_id::account_id;
 use super::connect;
 use super::terminal::printable;
 use crate::config::Config;
+use crate::instagram::time::canonical;
 use crate::instagram::types;
 use crate::replay::{Ask, Changes, Deliveries, Report, from_deliveries, from_log};
 use crate::service::{app_secrets, attach, stream_settings};
@@ -136,6 +137,7 @@ pub async fn run(args: &ReplayArgs, config: &Config) -> anyhow::Result<ExitCode>
         connection: &connection,
         which,
         dry_run: args.dry_run,
+        rows_stay_days: config.retention.processed_days,
     };
     let replayed = if args.from_deliveries {
         let topology = Topology::new(stream_settings(config))?;
@@ -182,6 +184,13 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
     }
     for (left, number) in &report.left {
         writeln!(text, "{number} left alone: {}", why(*left))?;
+    }
+    if let Some(before) = report.may_lack_before {
+        writeln!(
+            text,
+            "Of what was received before {} rows may be gone (retention.processed_days): their typed rows stay as they are",
+            canonical(before)
+        )?;
     }
     if let Some(changes) = &report.changes {
         write_changes(&mut text, changes)?;

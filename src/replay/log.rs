@@ -1,5 +1,7 @@
 //! From the generic log: a page of rows at a time, in the order of their receipts.
 
+use chrono::Utc;
+
 use super::work::{CHUNK_BYTES, CHUNK_EVENTS, Work};
 use super::{Ask, ReplayError, Report};
 use crate::store::replayable::{Left, Way};
@@ -15,6 +17,7 @@ pub async fn from_log_telling(
     tell: impl Fn(&Report),
 ) -> Result<Report, ReplayError> {
     let mut work = Work::new(ask);
+    work.report.may_lack_before = ask.which.may_lack_before(ask.rows_stay_days, Utc::now());
     let mut after = None;
     loop {
         let page = ask

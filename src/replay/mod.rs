@@ -37,6 +37,8 @@ pub struct Ask<'a> {
     pub which: Replayable,
     /// Whether only to say what would go, and what that would change.
     pub dry_run: bool,
+    /// How many days processed rows stay in the generic log (`retention.processed_days`); 0 is for ever.
+    pub rows_stay_days: u32,
 }
 
 /// Why a replay did not come to its end. What was sent is processed all the same;

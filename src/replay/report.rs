@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -30,6 +31,9 @@ pub struct Report {
     pub deliveries: Option<Deliveries>,
     /// What would change, in a dry run.
     pub changes: Option<Changes>,
+    /// Rows of what was received before then may be gone from the generic log, by retention. How many these were,
+    /// nobody knows any more.
+    pub may_lack_before: Option<DateTime<Utc>>,
 }
 
 /// What was read of the journal.

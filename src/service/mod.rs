@@ -49,7 +49,7 @@ use crate::stream::topology::{StreamSettings, Topology, TopologyError};
 use crate::supervisor::{Board, Child, Supervisor, SupervisorMessage};
 use crate::telemetry::metrics::{AcceptMetrics, set_durability};
 use crate::telemetry::{metrics, server};
-use crate::watch::{adopter, eraser, purger, sampler};
+use crate::watch::{adopter, eraser, purger, retention, sampler};
 
 /// How long the nats-server may take to stop: with `server.shutdown_timeout` it
 /// is less than the 30 s after which orchestrators kill.
@@ -283,6 +283,7 @@ impl Service {
             authority,
             rates: Rates::new(settings),
             keep: self.config.stream.keep(),
+            rows_stay_days: self.config.retention.processed_days,
             graph: graph(&self.config),
             vault: vault(&self.config),
             cors_origins: settings.cors_origins.clone(),
@@ -323,6 +324,7 @@ impl Service {
             migrate: self.config.database.migrate_on_start,
             keep: self.config.stream.keep(),
             handlers: handler_settings(&self.config),
+            retention: retention_settings(&self.config),
             stopping: self.stopping.clone(),
             fatal,
         }));
@@ -369,7 +371,13 @@ impl Service {
         let handlers = types::with_unknown().map(|event_type| event_type.name);
         let order = vec![
             vec![pipeline::NAME, receiver::NAME],
-            vec![publisher::NAME, adopter::NAME, eraser::NAME, purger::NAME],
+            vec![
+                publisher::NAME,
+                adopter::NAME,
+                eraser::NAME,
+                retention::NAME,
+                purger::NAME,
+            ],
             handlers.chain([sampler::NAME]).collect(),
         ];
         let drained = self
@@ -474,6 +482,18 @@ fn handler_settings(config: &Config) -> HandlerSettings {
         batch_size: config.handlers.batch_size,
         at_once: config.handlers.at_once,
         priority: config.handlers.priority.clone(),
+    }
+}
+
+fn retention_settings(config: &Config) -> retention::Settings {
+    let of = &config.retention;
+    retention::Settings {
+        days: retention::Days {
+            processed: of.processed_days,
+            duplicates: of.duplicates_days,
+            dead_letters: of.dead_letters_days,
+        },
+        archive_dir: of.archive_dir.clone(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Brings up what lies behind the receiver, as soon as the world allows it: the
-//! database, the streams that need it read first, publisher, handlers, adopter, eraser.
+//! database, the streams that need it read first, publisher, handlers, adopter, eraser, retention.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::stream::consumer::Pull;
 use crate::stream::names::EVENTS;
 use crate::stream::topology::{Topology, TopologyError};
 use crate::supervisor::{Board, Child, SupervisorMessage, Turn, Worker, worker};
-use crate::watch::{adopter, eraser, erasure, purger};
+use crate::watch::{adopter, eraser, erasure, purger, retention};
 
 /// The actor's name.
 pub(super) const NAME: &str = "pipeline";
@@ -39,6 +39,7 @@ pub(super) struct Plan {
     pub(super) migrate: bool,
     pub(super) keep: Duration,
     pub(super) handlers: HandlerSettings,
+    pub(super) retention: retention::Settings,
     pub(super) stopping: CancellationToken,
     pub(super) fatal: mpsc::Sender<String>,
 }
@@ -221,7 +222,10 @@ impl Builder {
             store: store.clone(),
             topology: self.plan.topology.clone(),
         };
-        self.keep(eraser::child(&tools, &self.plan.board, &self.plan.stopping));
+        let (board, stopping) = (&self.plan.board, &self.plan.stopping);
+        self.keep(eraser::child(&tools, board, stopping));
+        let settings = &self.plan.retention;
+        self.keep(retention::child(&tools, settings, board, stopping));
     }
 
     async fn consumer(&self, kind: &str, event_type: &str) -> Result<Pull, NotYet> {

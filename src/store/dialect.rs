@@ -58,6 +58,14 @@ impl Dialect {
         }
     }
 
+    /// The same, and passes over what somebody else has locked.
+    pub(super) fn lock_what_is_free(self, strength: &str, table: &str) -> String {
+        match self {
+            Self::Postgres => format!("{} SKIP LOCKED", self.lock(strength, table)),
+            Self::Sqlite => String::new(),
+        }
+    }
+
     /// The ids of the rows `f` of `table` that are `there` for each `r` of `rows`,
     /// looked up one by one: in a plain join by ranges, `PostgreSQL` may take it
     /// for cheaper to read the whole table.
@@ -114,6 +122,16 @@ impl Dialect {
         match self {
             Self::Postgres => "now()",
             Self::Sqlite => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+        }
+    }
+
+    /// Says that two times are the same (`SQLite`: to the millisecond, however they are written).
+    pub(super) fn same_time(self, one: &str, other: &str) -> String {
+        match self {
+            Self::Postgres => format!("{one} = {other}"),
+            Self::Sqlite => {
+                format!("unixepoch({one}, 'subsec') = unixepoch({other}, 'subsec')")
+            }
         }
     }
 

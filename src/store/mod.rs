@@ -44,6 +44,7 @@ mod payload;
 pub mod preview;
 mod probe;
 pub mod replayable;
+pub mod retention;
 mod rewrite;
 mod statements;
 pub mod statistics;

@@ -49,6 +49,14 @@ impl Replayable {
         is(&self.event_type, event_type) && is(&self.ig_account_id, ig_account_id)
     }
 
+    /// Before when rows of those meant may be deleted, where they stay `days`; `None` where all are there.
+    #[must_use]
+    pub fn may_lack_before(&self, days: u32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let before = now.checked_sub_signed(TimeDelta::days(i64::from(days)))?;
+        let is_meant = days > 0 && self.from.is_none_or(|from| from < before);
+        is_meant.then(|| self.to.map_or(before, |to| Ord::min(before, to)))
+    }
+
     /// Receipts are in the order of time: a time is about a place among them, and the
     /// rows beyond it need not be looked at.
     fn place(time: DateTime<Utc>, slack: TimeDelta) -> Option<Uuid> {
@@ -245,4 +253,29 @@ fn logged(kept: Kept) -> Logged {
         way => way.if_understood(&event),
     };
     Logged { event, head, way }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_gone_is_said_of_times_that_are_meant() {
+        let now = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(1000);
+        let ago = |days| now - TimeDelta::days(days);
+        let which = |from, to| Replayable {
+            from,
+            to,
+            ..Replayable::default()
+        };
+        for (which, days, wanted) in [
+            (which(None, None), 90, Some(ago(90))),
+            (which(Some(ago(91)), None), 90, Some(ago(90))),
+            (which(Some(ago(100)), Some(ago(95))), 90, Some(ago(95))),
+            (which(Some(ago(90)), None), 90, None),
+            (which(None, None), 0, None),
+        ] {
+            assert_eq!(which.may_lack_before(days, now), wanted, "{which:?}");
+        }
+    }
 }

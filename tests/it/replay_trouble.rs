@@ -82,6 +82,7 @@ async fn an_outage_of_nats_is_waited_for() {
             connection: &connection,
             which: Replayable::default(),
             dry_run: false,
+            rows_stay_days: 0,
         };
         from_log(&ask).await.map(|report| report.sent)
     });

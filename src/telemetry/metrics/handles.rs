@@ -5,10 +5,10 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::{
-    ACCEPT_DURATION, ACTOR_RESTARTS, DEAD_LETTERS, DELIVERIES, DUPLICATES, DURABILITY_INFO,
-    END_TO_END_DURATION, EVENT_TYPE, EVENTS_PROCESSED, EVENTS_RECEIVED, ErrorType, OLDEST_PENDING,
-    Outcome, PROCESSING_DURATION, PROCESSING_FAILURES, QUEUE_DEPTH, RETENTION_DELETED, RETRIES,
-    Retained, STREAM_BYTES, STREAM_MAX_BYTES,
+    ACCEPT_DURATION, ACTOR_RESTARTS, ARCHIVE_FAILURES, DEAD_LETTERS, DELIVERIES, DUPLICATES,
+    DURABILITY_INFO, END_TO_END_DURATION, EVENT_TYPE, EVENTS_PROCESSED, EVENTS_RECEIVED, ErrorType,
+    OLDEST_PENDING, Outcome, PROCESSING_DURATION, PROCESSING_FAILURES, QUEUE_DEPTH,
+    RETENTION_DELETED, RETRIES, Retained, STREAM_BYTES, STREAM_MAX_BYTES,
 };
 use crate::config::Durability;
 
@@ -159,4 +159,9 @@ pub fn actor_restarts(actor: &'static str) -> Counter {
 /// The counter of rows that retention deleted.
 pub fn retention_deleted(kind: Retained) -> Counter {
     counter!(RETENTION_DELETED, "kind" => kind.as_str())
+}
+
+/// The counter of looks that ended since the archive could not be written.
+pub fn archive_failures() -> Counter {
+    counter!(ARCHIVE_FAILURES)
 }

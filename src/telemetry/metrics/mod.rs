@@ -14,8 +14,8 @@ use metrics::{Unit, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use self::handles::{
-    AcceptMetrics, QueueMetrics, StreamMetrics, TypeMetrics, actor_restarts, retention_deleted,
-    set_durability,
+    AcceptMetrics, QueueMetrics, StreamMetrics, TypeMetrics, actor_restarts, archive_failures,
+    retention_deleted, set_durability,
 };
 pub use self::labels::{ErrorType, Outcome, Retained};
 
@@ -53,6 +53,8 @@ pub const STREAM_MAX_BYTES: &str = "instagram_stream_max_bytes";
 pub const ACTOR_RESTARTS: &str = "instagram_actor_restarts_total";
 /// Rows of the generic log that retention deleted, by [`Retained`].
 pub const RETENTION_DELETED: &str = "instagram_retention_deleted_total";
+/// How often retention stopped since the archive could not be written.
+pub const ARCHIVE_FAILURES: &str = "instagram_retention_archive_failures_total";
 /// The version of the program, as label `version`.
 pub const BUILD_INFO: &str = "instagram_build_info";
 
@@ -165,6 +167,12 @@ const ALL: &[(&str, Kind, Unit, &str)] = &[
         "Rows of the generic log deleted by retention",
     ),
     (
+        ARCHIVE_FAILURES,
+        C,
+        Unit::Count,
+        "How often rows were not deleted since the archive could not be written",
+    ),
+    (
         BUILD_INFO,
         G,
         Unit::Count,
@@ -239,5 +247,6 @@ pub fn register(event_types: &[&'static str]) {
     for kind in Retained::ALL {
         let _ = retention_deleted(*kind);
     }
+    let _ = archive_failures();
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

@@ -63,6 +63,7 @@ fn the_names_are_those_of_the_contract() {
             "instagram_stream_max_bytes",
             "instagram_actor_restarts_total",
             "instagram_retention_deleted_total",
+            "instagram_retention_archive_failures_total",
             "instagram_build_info",
         ]
     );

@@ -75,6 +75,10 @@ async fn what_was_falsified_is_right_again(database: TestDatabase) {
         "{looked:#}"
     );
     assert!(
+        looked["report"]["may_lack_before"].is_string(),
+        "of times before retention: {looked:#}"
+    );
+    assert!(
         texts(&service)
             .await
             .iter()

@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod postgres_server;
 pub mod proxy;
 pub mod replays;
+pub mod retained;
 pub mod rows;
 pub mod schema_dump;
 pub mod service;
