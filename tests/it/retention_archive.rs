@@ -97,12 +97,14 @@ async fn a_crash_before_the_deletion_leaves_a_row_twice_and_never_nowhere(databa
     assert_eq!(receipts(&db).await.len(), given.len());
     drop(crashes);
     // And in the middle of a line, too.
-    let file = fs::read_dir(archive.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let file = file
-        .filter(|path| path.extension().is_some_and(|it| it == "zst"))
-        .next()
+    let mut files = fs::read_dir(archive.path()).unwrap();
+    let file = files
+        .find_map(|entry| {
+            let path = entry.unwrap().path();
+            path.extension()
+                .is_some_and(|it| it == "zst")
+                .then_some(path)
+        })
         .unwrap();
     let length = fs::metadata(&file).unwrap().len();
     fs::File::options()

@@ -33,12 +33,14 @@ pub(super) enum NotArchived {
     Ended(#[from] JoinError),
 }
 
+type Late = Pin<Box<dyn Future<Output = Result<Files, JoinError>> + Send + Sync>>;
+
 /// Where rows go before they are deleted.
 pub(super) struct Archive {
     directory: PathBuf,
     files: Option<Files>,
     /// A thread that the disk has kept for too long. Another would only wait beside it, or for its lock.
-    late: Option<Pin<Box<dyn Future<Output = Result<Files, JoinError>> + Send + Sync>>>,
+    late: Option<Late>,
 }
 
 impl Archive {
