@@ -111,7 +111,7 @@ async fn the_books_balance_under_load_and_after_a_kill(database: TestDatabase) {
     assert!(before > 1000, "{before} rows");
 
     world.service.start_again().await;
-    let mut simulator = Simulator::start_steadily(&world.service.webhook(), &world.service, 100, 8);
+    let mut simulator = Simulator::start_steadily(&world.service.webhook(), &world.service, 20, 2);
     eventually_true("some are deleted", async || {
         old_rows(&world.database).await < before
     })
