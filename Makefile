@@ -23,9 +23,10 @@ test-faults: tools ## kill, freeze, cut and fill what igstream depends on, again
 	IGSTREAM_TEST_FAULTS=long scripts/with-postgres cargo test --quiet --locked --test it faults:: -- \
 		--test-threads 1 >"$$log" || { cat "$$log"; exit 1; }
 
+# As `make test` builds it: alone it would be built with other features, and all of its dependencies once more.
 check-client: tools ## what other services find on NATS, read with nats-py
 	scripts/fetch-tools --python
-	cargo build --locked --bin igstream
+	cargo test --workspace --locked --no-run
 	python3 tests/independent_client.py
 
 # Which parts and how often, as in BENCH="--only accept,drain --runs 1"; all of it without.
