@@ -13,7 +13,6 @@ use tokio::{
 };
 
 use crate::support::{
-    eventually::eventually_true,
     on_both,
     payloads::{ACCOUNT, changes, comment, mention, one_comment, one_mention},
     postgres::TestDatabase,
@@ -154,14 +153,7 @@ async fn goes_on_where_it_was_when_nats_was_away() {
     service.deliver(&one_comment("seen")).await;
     assert_eq!(comments.json().await["object_id"], "seen");
 
-    let killed = service.nats_process().expect("a nats-server");
-    signal_process(killed, Signal::KILL);
-    eventually_true("another nats-server runs", async || {
-        service
-            .nats_process()
-            .is_some_and(|process| process != killed)
-    })
-    .await;
+    service.kill_nats().await;
     service.deliver(&one_comment("after")).await;
     service.deliver(&one_mention("after")).await;
     assert_eq!(comments.json().await["object_id"], "after");

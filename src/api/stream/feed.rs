@@ -9,12 +9,11 @@ use sea_orm::EntityTrait as _;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::readers::Seat;
 use crate::api::Api;
-use crate::api::values::EventType;
 use crate::stream::tail::Tail;
 
 /// How often it is looked whether all was told, and whether the account is still there.
@@ -131,23 +130,31 @@ impl Feed {
 
     /// `None` where it is not of this account: of one before it with the same id at Instagram, or nothing of ours.
     fn event(&self, message: &Message) -> Option<Event> {
-        let sequence = message.info().ok()?.stream_sequence;
-        let told: Told = serde_json::from_slice(&message.payload).ok()?;
+        let told = read(message).inspect_err(|error| {
+            warn!(%error, subject = %message.subject, "a message is no event: a stream does not tell it");
+        });
+        let (sequence, told) = told.ok()?;
         if told.account_id != self.account {
             return None;
         }
+        // A line break in JSON's grammar is a blank, and in its texts there is none; in a name it would be refused.
+        let on_a_line = |text: &str| text.replace(['\n', '\r'], " ");
         let event = Event::default()
             .id(self.tail.place(sequence).to_string())
-            .event(told.event_type.0.name);
-        // A line break in JSON's grammar is a blank, and in its texts there is none.
-        let json = String::from_utf8_lossy(&message.payload).replace(['\n', '\r'], " ");
-        Some(event.data(json))
+            .event(on_a_line(&told.event_type))
+            .data(on_a_line(&String::from_utf8_lossy(&message.payload)));
+        Some(event)
     }
 }
 
-/// What of a message decides what becomes of it.
+/// What of a message decides what becomes of it. Its type is not looked up: another version may know more of them.
 #[derive(Deserialize)]
 struct Told {
     account_id: Uuid,
-    event_type: EventType,
+    event_type: String,
+}
+
+fn read(message: &Message) -> Result<(u64, Told), async_nats::Error> {
+    let sequence = message.info()?.stream_sequence;
+    Ok((sequence, serde_json::from_slice(&message.payload)?))
 }

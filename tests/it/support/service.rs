@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    eventually::eventually,
+    eventually::{eventually, eventually_true},
     http::{self, Answer, SECRETS, client, signature},
     metrics::Metrics,
     nats::Streams,
@@ -230,6 +230,16 @@ impl Service {
     /// The process of its own nats-server, while one runs.
     pub fn nats_process(&self) -> Option<u32> {
         servers_on(Path::new(self.setting("nats.data_dir"))).next()
+    }
+
+    /// Kills its own nats-server, and waits for the one that is started instead.
+    pub async fn kill_nats(&self) {
+        let killed = self.nats_process().expect("a nats-server");
+        signal_process(killed, Signal::KILL);
+        eventually_true("another nats-server runs", async || {
+            self.nats_process().is_some_and(|process| process != killed)
+        })
+        .await;
     }
 
     pub fn process_id(&self) -> u32 {

@@ -78,6 +78,27 @@ async fn events_come_as_they_are_stored_and_go_on_where_they_ended(database: Tes
     assert_eq!(comments.ids(1).await, ["4"]);
 }
 
+/// Versions run beside each other while one is replaced.
+#[tokio::test]
+async fn what_a_newer_version_stored_is_told_and_what_is_no_event_is_said() {
+    let database = TestDatabase::sqlite().await;
+    let service = setup(&database).await.start().await;
+    let account = with_account(&service).await;
+    let mut reader = Reader::open(&Client::of(&service), account, "", None).await;
+    let subject = format!("instagram.stored.novel.{ACCOUNT}");
+    let novel = json!({ "account_id": account, "event_type": "novel" });
+    for body in ["no event".to_owned(), novel.to_string()] {
+        let js = service.streams().await.js;
+        let acknowledged = js.publish(subject.clone(), body.into()).await.unwrap();
+        acknowledged.await.unwrap();
+    }
+    let told = reader.event().await;
+    assert_eq!((told.get("event"), told.data()), ("novel", novel));
+    let log = service.log();
+    assert!(log.contains("a message is no event"), "{log}");
+    assert!(log.contains(&subject), "{log}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused() {
     let database = TestDatabase::sqlite().await;

@@ -4,16 +4,13 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use igstream::stream::names::STORED;
-use rustix::process::Signal;
 
 use super::reader::{Reader, refused, with_account};
 use crate::api::client::{Client, deliver_comment, problem, setup};
 use crate::support::{
-    eventually::eventually_true,
     nats::NatsServer,
     payloads::{ACCOUNT, one_mention},
     postgres::TestDatabase,
-    service::signal_process,
     setup::Setup,
 };
 
@@ -125,14 +122,7 @@ async fn it_goes_on_with_a_nats_of_its_own_that_was_killed() {
     let mut reader = Reader::open(&Client::of(&service), account, "", None).await;
     deliver_comment(&service, ACCOUNT, "before").await;
     assert_eq!(reader.ids(1).await, ["before"]);
-    let killed = service.nats_process().expect("a nats-server");
-    signal_process(killed, Signal::KILL);
-    eventually_true("another nats-server runs", async || {
-        service
-            .nats_process()
-            .is_some_and(|process| process != killed)
-    })
-    .await;
+    service.kill_nats().await;
     deliver_comment(&service, ACCOUNT, "after").await;
     assert_eq!(reader.ids(1).await, ["after"]);
 }
