@@ -93,6 +93,7 @@ def environment():
         "IGSTREAM__DATABASE__URL": f"sqlite://{HOME / 'igstream.db'}?mode=rwc",
         "IGSTREAM__INSTAGRAM__APP_SECRETS": secrets.token_hex(16),
         "IGSTREAM__INSTAGRAM__VERIFY_TOKEN": secrets.token_hex(8),
+        "IGSTREAM__AUTH__JWT_SECRET": secrets.token_hex(32),
     }
     demo = {name: os.environ.get(name, value) for name, value in demo.items()}
     for name in ("IGSTREAM__SERVER__BIND", "IGSTREAM__METRICS__BIND"):
@@ -325,6 +326,7 @@ def reach(service):
 Where things are
   webhook   {service.webhook}
   metrics   {service.metrics}
+  API       {service.url}/docs
   NATS      nats://{settings['IGSTREAM__NATS__LISTEN']}  (subjects instagram.events.> and instagram.stored.>)
   database  {shown(HOME / 'igstream.db')}
   log       {shown(service.log)}
@@ -332,6 +334,8 @@ Where things are
 To try in another terminal
   curl -s {service.url}/readyz
   env $(cat {shown(HOME / 'env')}) {binary} simulate --url {service.webhook} --count 200 --rate 0
+  export IGSTREAM_TOKEN=$(env $(cat {shown(HOME / 'env')}) {binary} token --accounts '*' --scope webhooks:read,webhooks:write)
+  curl -s -H "Authorization: Bearer $IGSTREAM_TOKEN" {service.url}/api/instagram/accounts
   kill -9 {nats_pid}    # the NATS server: it is started again, and nothing that was answered 200 is lost
 """, flush=True)
 
