@@ -1,6 +1,6 @@
 //! What a statistic is about: from when to when, and in how large steps. Pure.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,12 +39,13 @@ pub enum PeriodError {
 }
 
 impl Period {
-    /// From `from` until before `to`.
+    /// From `from` until before `to`, both to the microsecond, as the columns hold it.
     pub fn new(
         from: DateTime<Utc>,
         to: DateTime<Utc>,
         bucket: Bucket,
     ) -> Result<Self, PeriodError> {
+        let (from, to) = (from.trunc_subsecs(6), to.trunc_subsecs(6));
         if from >= to {
             return Err(PeriodError::Reversed);
         }
@@ -75,6 +76,8 @@ impl Period {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -85,6 +88,8 @@ mod tests {
         assert!(of(TimeDelta::microseconds(1)).is_ok());
         assert_eq!(of(TimeDelta::zero()), Err(PeriodError::Reversed));
         assert_eq!(of(TimeDelta::seconds(-1)), Err(PeriodError::Reversed));
+        let finer = Period::new(from, from + TimeDelta::nanoseconds(1_999), Bucket::Hour).unwrap();
+        assert_eq!(finer.to(), from + TimeDelta::microseconds(1));
         let longer = TimeDelta::days(LONGEST_DAYS) + TimeDelta::microseconds(1);
         assert_eq!(of(longer), Err(PeriodError::TooLong));
     }
